@@ -1,0 +1,21 @@
+/* Strict JSON on top of jansson: duplicate keys refused, a byte-order mark tolerated, Python's bare NaN/Infinity read as
+ * null. Every error names the file and the path of the key ("plan.json: patch[1]: expected an integer >= 1"). */
+#ifndef D4M_BASE_JSON_H
+#define D4M_BASE_JSON_H
+
+#include "base/err.h"
+#include <jansson.h>
+#include <stdint.h>
+
+MUST_USE enum err json_parse(json_t **out, const char *text, size_t size, const char *what);
+MUST_USE enum err json_read(json_t **out, const char *path);
+MUST_USE enum err json_write(const json_t *j, const char *path); /* indented, sorted as built, newline at the end, atomic */
+char             *json_text(const json_t *j);                      /* compact, one line; mem_free */
+
+/* Typed access to object members; `what` is the file (or dotted path) for messages. A missing key is ERR_INPUT. */
+MUST_USE enum err json_get_int(const json_t *o, const char *what, const char *key, int64_t *v);
+MUST_USE enum err json_get_real(const json_t *o, const char *what, const char *key, double *v);
+MUST_USE enum err json_get_str(const json_t *o, const char *what, const char *key, const char **v); /* borrowed */
+MUST_USE enum err json_get(const json_t *o, const char *what, const char *key, json_t **v);         /* borrowed */
+
+#endif
