@@ -1,0 +1,121 @@
+/* A symbolic graph: append-only, single assignment. A node is an op, its attributes and its inputs; equal nodes are the same
+ * node. The graph owns its nodes (one arena, they never move) and latches the first error of any builder call; later calls
+ * return the null value, so model code checks once, with graph_status. */
+#ifndef D4M_GRAPH_GRAPH_H
+#define D4M_GRAPH_GRAPH_H
+
+#include "base/err.h"
+#include "base/str.h"
+#include "tensor/dims.h"
+#include <stdint.h>
+
+typedef struct {
+    uint32_t id;
+} val; /* one output of one node; 0 is the null value */
+
+/* Geometry of a convolution; D, H, W order. All zero means kernel 1, stride 1, no padding, dilation 1, one group. */
+struct conv {
+    int64_t out;                                      /* output channels (layers only) */
+    int64_t kernel[3], stride[3], pad[3], dilation[3];
+    int64_t groups;
+    int64_t size[3];                                  /* conv_dx: spatial size of its output; 0: the smallest that fits */
+};
+#define CUBE(k) {k, k, k}
+
+union attr {
+    const char *name; /* input, state: interned */
+    double scalar;    /* constant, slopes */
+    unsigned axes;    /* reductions, concat, argmax */
+    struct dims dims; /* reshape, broadcast, constant's shape */
+    struct {
+        double value;
+        struct dims dims;
+    } fill;
+    struct {
+        int perm[DIMS_MAX];
+    } move;
+    struct {
+        int64_t start[DIMS_MAX], size[DIMS_MAX]; /* slice: window; pad: zeros before, output size */
+    } box;
+    struct conv conv;
+    struct {
+        bool transpose_a, transpose_b;
+    } matmul;
+    struct {
+        int64_t groups;   /* 0: one per channel (instance norm) */
+        double eps, slope; /* slope of the leaky ReLU of norm_act */
+    } norm;
+    struct {
+        int squared;        /* 0: nnU-Net's Dice (seg-nnunet.md section 9); 1: squared denominators, all classes */
+        double ce_weight, dice_weight;
+        int batch;          /* sums over the batch too */
+    } loss;
+    struct {
+        uint64_t stream;    /* of the scope path and call index */
+        struct dims dims;
+    } random;
+    struct {
+        double momentum, decay, beta1, beta2, eps;
+        int64_t count;      /* parameter tensors */
+    } update;
+    enum dtype type; /* cast */
+    int64_t count;   /* one_hot: classes */
+};
+
+struct op;
+struct node {
+    const struct op *op;
+    int id; /* enum op_id */
+    union attr attr;
+    const char *scope; /* "encoder.stages.0" at the time of building */
+    int n_in, n_out;
+    const val *in;
+    uint32_t first_out; /* value ids first_out .. first_out + n_out - 1 */
+    struct dims *out_dims;
+    enum dtype *out_type;
+};
+
+struct graph;
+
+/* A graph whose real numbers are `real` (DT_F32 or DT_F64). NULL on exhaustion. */
+struct graph *graph_new(enum dtype real);
+void          graph_free(struct graph *g);
+enum err      graph_status(const struct graph *g);
+void          graph_fail(struct graph *g, enum err err); /* latches err, whose message err_set has recorded */
+enum dtype    graph_real(const struct graph *g);
+
+/* Generic builder: what every op_* function ends in. Returns output 0; graph_out gives the others. */
+val graph_node(struct graph *g, int op, const union attr *attr, int n_in, const val in[]);
+val graph_out(const struct graph *g, val first, int index);
+
+const struct node *graph_node_of(const struct graph *g, val v);
+struct dims        graph_dims(const struct graph *g, val v); /* of the null value: rank 0 */
+enum dtype         graph_type(const struct graph *g, val v);
+uint32_t           graph_values(const struct graph *g); /* ids are 1 .. this */
+
+val  graph_input(struct graph *g, const char *name, enum dtype type, struct dims dims);
+val  graph_state(struct graph *g, const char *name, enum dtype type, struct dims dims); /* a named tensor of the store */
+void graph_output(struct graph *g, const char *name, val v);
+/* After every read of the old value, last in the program, only if `when` (a scalar; null: always) is not zero. */
+void graph_assign(struct graph *g, val state, val value, val when);
+
+/* grad[i] = d sum(y) / d wrt[i], as graph. An op without derivative on the way is an error that names it and its scope. */
+void graph_grad(struct graph *g, val y, int n, const val wrt[], val grad[]);
+
+void graph_enter(struct graph *g, const char *fmt, ...) PRINTF_LIKE(2, 3); /* scope, for names and messages */
+void graph_leave(struct graph *g);
+const char *graph_scope(const struct graph *g);
+
+/* Visits for the compiler. */
+struct graph_named {
+    const char *name;
+    val v;
+};
+struct graph_assignment {
+    val state, value, when;
+};
+int  graph_outputs(const struct graph *g, const struct graph_named **list);
+int  graph_assignments(const struct graph *g, const struct graph_assignment **list);
+void graph_dump(const struct graph *g, struct str *out);
+
+#endif

@@ -1,0 +1,48 @@
+/* How a backend offers kernels to the program. A kernel class says what it accepts, is prepared once (tiles, scratch) and then
+ * runs without allocating, choosing or failing. The first class of an op that accepts wins; the last one is the reference. */
+#ifndef D4M_GRAPH_KERNEL_H
+#define D4M_GRAPH_KERNEL_H
+
+#include "graph/op.h"
+#include "tensor/dims.h"
+#include <stddef.h>
+
+struct kernel_table; /* the backend's functions for one element type */
+
+enum { STEP_KEEP = 64 };
+
+/* One step of a program as kernels see it. Buffers are dense; sizes are the node's. */
+struct step {
+    const struct node *node;
+    const struct dims *in_dims, *out_dims;
+    const enum dtype *in_type, *out_type;
+    enum dtype type;                  /* of the work: the first real input's or output's */
+    int threads;
+    const struct kernel_table *table; /* for `type` and the chosen instruction set */
+    size_t work;                      /* set by prepare: bytes of scratch */
+};
+
+struct run {
+    const struct step *step;
+    const void *const *in;
+    void *const *out;
+    void *work; /* 64-byte aligned */
+};
+
+struct kernel_class {
+    const char *name;
+    int op; /* enum op_id */
+    bool (*accepts)(const struct step *s);
+    void (*prepare)(struct step *s); /* sets s->work; may be NULL */
+    void (*run)(const struct run *r);
+};
+
+struct backend {
+    const char *name;
+    const struct kernel_class *const *classes; /* NULL-terminated, in order of preference per op */
+    const struct kernel_table *f32, *f64;
+    const char *isa; /* "avx2" or "avx512" */
+    int threads;
+};
+
+#endif
