@@ -7,10 +7,13 @@
 #include <jansson.h>
 #include <stdint.h>
 
+/* Routes jansson's allocations through mem_new. json_parse calls it; call it before building the first value by hand. */
+void json_setup(void);
 MUST_USE enum err json_parse(json_t **out, const char *text, size_t size, const char *what);
 MUST_USE enum err json_read(json_t **out, const char *path);
 MUST_USE enum err json_write(const json_t *j, const char *path); /* indented, sorted as built, newline at the end, atomic */
-char             *json_text(const json_t *j);                      /* compact, one line; mem_free */
+char             *json_text(const json_t *j);                      /* one line; mem_free; NULL on exhaustion */
+json_t           *json_number(double v);                           /* new reference: a real, or null if v is not finite */
 
 /* Typed access to object members; `what` is the file (or dotted path) for messages. A missing key is ERR_INPUT. */
 MUST_USE enum err json_get_int(const json_t *o, const char *what, const char *key, int64_t *v);

@@ -20,6 +20,7 @@ void str_free(struct str *b);
 
 bool        str_ends(const char *s, const char *end);
 bool        str_starts(const char *s, const char *start);
+int         str_distance(const char *a, const char *b);    /* insertions, deletions and replacements from a to b */
 const char *path_base(const char *path);                   /* points into path, behind the last '/' */
 char       *path_join(const char *folder, const char *name); /* new string, mem_free; NULL on exhaustion */
 
