@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 enum cfg_type {
@@ -18,6 +19,7 @@ enum cfg_type {
     T_INT3,   /* int64_t[3]; text form 96,96,96 or 96 (all three) */
     T_REAL3,  /* double[3] */
     T_LIST,   /* struct cfg_list, may be given several times */
+    T_SIZE,   /* int64_t bytes; text form 4096, 500M, 3G (powers of 1024) */
 };
 
 struct cfg_list {
@@ -46,12 +48,19 @@ struct cfg_table {
     size_t              count;
 };
 
+/* The field with this name (dashes count as underscores), or NULL; and the most similar name, or NULL if none is close. */
+const struct field *cfg_find(struct cfg_table t, const char *name);
+const char         *cfg_nearest(struct cfg_table t, const char *name);
+
+/* Texts and lists are copied into the arena. Bad values are ERR_USAGE in text and ERR_INPUT in JSON. */
 MUST_USE enum err cfg_defaults(struct cfg_table t, void *cfg, struct arena *a);
 MUST_USE enum err cfg_set(struct cfg_table t, void *cfg, struct arena *a, const char *key, const char *value);
 MUST_USE enum err cfg_override(struct cfg_table t, void *cfg, struct arena *a, const char *key_equals_value);
 MUST_USE enum err cfg_read_json(struct cfg_table t, void *cfg, struct arena *a, const json_t *j, const char *what);
 json_t           *cfg_to_json(struct cfg_table t, const void *cfg); /* new reference; NULL on exhaustion */
-/* Parses argv[0..argc) (options and positionals) over the defaults; ERR_USAGE names the word that is wrong. */
+/* Parses argv[0..argc) (options and positionals, no program name) over what cfg holds (cfg_defaults first); ERR_USAGE names
+ * the word that is wrong. Forms: --name VALUE, --name=VALUE, --flag, --no-flag, -n VALUE, -nVALUE, --set key=VALUE, and -- in
+ * front of words that are no options. */
 MUST_USE enum err cfg_parse(struct cfg_table t, void *cfg, struct arena *a, int argc, char **argv);
 void              cfg_help(struct cfg_table t, struct str *out); /* one aligned line a field, with range and default */
 json_t           *cfg_schema(struct cfg_table t);
