@@ -21,18 +21,13 @@ struct grid grid_make(const int64_t dims[3], const double spacing[3], const doub
     return g;
 }
 
-/* a * (p, 1); p may be out */
-static void affine_apply(const double a[3][4], const double p[3], double out[3])
-{
-    double x = p[0], y = p[1], z = p[2];
-
-    for (int i = 0; i < 3; i++)
-        out[i] = a[i][0] * x + a[i][1] * y + a[i][2] * z + a[i][3];
-}
-
+/* mm may be index */
 void grid_world(const struct grid *g, const double index[3], double mm[3])
 {
-    affine_apply(g->affine, index, mm);
+    double x = index[0], y = index[1], z = index[2];
+
+    for (int i = 0; i < 3; i++)
+        mm[i] = g->affine[i][0] * x + g->affine[i][1] * y + g->affine[i][2] * z + g->affine[i][3];
 }
 
 /* Cofactors by cyclic indices; the scale-free test asks for a parallelepiped that is not flat. */
@@ -51,7 +46,8 @@ enum err grid_invert(const struct grid *g, double inverse[3][4])
     for (int j = 0; j < 3; j++)
         det += inv[0][j] * a[j][0];
     if (!isfinite(det) || !(fabs(det) > 1e-9 * size))
-        return err_set(ERR_INPUT, "a grid's index-to-mm matrix is singular, so positions cannot be mapped back");
+        return err_set(ERR_INPUT,
+                       "a grid's index-to-mm matrix is singular, so positions cannot be mapped back");
     for (int i = 0; i < 3; i++) {
         for (int j = 0; j < 3; j++)
             inv[i][j] /= det;
@@ -100,16 +96,17 @@ double grid_corner_distance(const struct grid *a, const struct grid *b)
 
 double grid_corner_shift(const struct grid *a, const struct grid *b)
 {
-    double inverse[3][4], worst = 0;
+    struct grid inverse;
+    double worst = 0;
 
-    if (!dims_equal(a, b) || grid_invert(a, inverse))
+    if (!dims_equal(a, b) || grid_invert(a, inverse.affine))
         return INFINITY;
     for (int corner = 0; corner < 8; corner++) {
         double index[3], p[3];
 
         corner_index(a, corner, index);
         grid_world(b, index, p);
-        affine_apply(inverse, p, p);
+        grid_world(&inverse, p, p);
         worst = fmax(worst, distance(p, index));
     }
     return worst;
@@ -153,9 +150,10 @@ static double segment_inside(const double p[3], const double d[3], const int64_t
 
 double grid_overlap(const struct grid *a, const struct grid *b)
 {
-    double inverse[3][4], sum = 0;
+    struct grid inverse;
+    double sum = 0;
 
-    if (grid_invert(a, inverse))
+    if (grid_invert(a, inverse.affine))
         return 0;
     for (int v = 0; v < OVERLAP_LINES; v++) {
         for (int u = 0; u < OVERLAP_LINES; u++) {
@@ -165,15 +163,16 @@ double grid_overlap(const struct grid *a, const struct grid *b)
 
             grid_world(b, p, p);
             grid_world(b, q, q);
-            affine_apply(inverse, p, p);
-            affine_apply(inverse, q, q);
+            grid_world(&inverse, p, p);
+            grid_world(&inverse, q, q);
             sum += segment_inside(p, (double[3]){q[0] - p[0], q[1] - p[1], q[2] - p[2]}, a->dims);
         }
     }
     return sum / (OVERLAP_LINES * OVERLAP_LINES);
 }
 
-/* The permutation with the largest sum of |direction cosines|; the first of equals, so a tie has one answer. */
+/* The permutation with the largest sum of |direction cosines|; the first of equals, so a tie has one answer.
+ */
 struct orient grid_orient(const struct grid *g)
 {
     static const int perms[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};

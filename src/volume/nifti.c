@@ -6,8 +6,8 @@
 #include <zlib.h>
 
 enum {
-    GZIP_RATIO = 1032,   /* deflate cannot do better, so a gzip file of n bytes holds at most 1032 n */
-    TRAILING = 1 << 20,  /* decoded bytes behind the voxels that are tolerated */
+    GZIP_RATIO = 1032,  /* deflate cannot do better, so a gzip file of n bytes holds at most 1032 n */
+    TRAILING = 1 << 20, /* decoded bytes behind the voxels that are tolerated */
     SLICES_FEW = 5,
 };
 
@@ -31,7 +31,9 @@ static enum err reason(const struct nifti_context *c, enum err code, const char 
 /* The first bytes of gzip members; fewer than asked for at the end of the data or where they are damaged. */
 static enum err gzip_head(const uint8_t *in, size_t n, uint8_t *out, size_t want, size_t *got)
 {
-    z_stream z = {.next_in = (Bytef *)(uintptr_t)in, .avail_in = n < (1u << 30) ? (uInt)n : 1u << 30, .next_out = out,
+    z_stream z = {.next_in = (Bytef *)(uintptr_t)in,
+                  .avail_in = n < (1u << 30) ? (uInt)n : 1u << 30,
+                  .next_out = out,
                   .avail_out = (uInt)want};
     int status;
 
@@ -47,7 +49,8 @@ static enum err gzip_head(const uint8_t *in, size_t n, uint8_t *out, size_t want
     return ERR_OK;
 }
 
-static enum err read_header(struct nifti_header *h, const struct nifti_bytes *b, const struct nifti_context *c)
+static enum err read_header(struct nifti_header *h, const struct nifti_bytes *b,
+                            const struct nifti_context *c)
 {
     uint8_t head[NIFTI2_BYTES];
     size_t got = 0;
@@ -61,26 +64,32 @@ static enum err read_header(struct nifti_header *h, const struct nifti_bytes *b,
     if (err)
         return reason(c, err, "gzip");
     if (!got)
-        return nifti_refuse(c, ERR_CORRUPT, "gzip", "damaged gzip data: nothing can be decoded; copy the file again");
+        return nifti_refuse(c, ERR_CORRUPT, "gzip",
+                            "damaged gzip data: nothing can be decoded; copy the file again");
     return nifti_header_parse(h, head, got, c);
 }
 
-/* The file that holds the voxels, and whether it can be as long as the header says: known before anything is allocated. */
-static enum err find_voxels(const struct nifti_header *h, const struct nifti_bytes *b, const struct nifti_context *c,
-                            const struct nifti_layout *at, struct nifti_bytes *out)
+/* The file that holds the voxels, and whether it can be as long as the header says: known before anything is
+ * allocated. */
+static enum err find_voxels(const struct nifti_header *h, const struct nifti_bytes *b,
+                            const struct nifti_context *c, const struct nifti_layout *at,
+                            struct nifti_bytes *out)
 {
-    struct nifti_bytes f = {.what = b->what, .file = h->pair ? b->img : b->file, .size = h->pair ? b->img_size : b->size};
+    struct nifti_bytes f = {
+        .what = b->what, .file = h->pair ? b->img : b->file, .size = h->pair ? b->img_size : b->size};
     uint64_t most;
 
     if (!f.file)
-        return nifti_refuse(c, ERR_INPUT, "pair-missing",
-                            "is the header of a .hdr/.img pair whose .img is not beside it; put both into one folder");
+        return nifti_refuse(
+            c, ERR_INPUT, "pair-missing",
+            "is the header of a .hdr/.img pair whose .img is not beside it; put both into one folder");
     most = gzip_is(f.file, f.size) ? (uint64_t)f.size * GZIP_RATIO : f.size;
     if (at->end > most)
-        return nifti_refuse(c, ERR_CORRUPT, "truncated",
-                            "truncated: the header says %lld x %lld x %lld %s voxels, %llu bytes, and the file holds %s%llu",
-                            (long long)at->dims[0], (long long)at->dims[1], (long long)at->dims[2], at->type->name,
-                            (unsigned long long)at->end, most == f.size ? "" : "at most ", (unsigned long long)most);
+        return nifti_refuse(
+            c, ERR_CORRUPT, "truncated",
+            "truncated: the header says %lld x %lld x %lld %s voxels, %llu bytes, and the file holds %s%llu",
+            (long long)at->dims[0], (long long)at->dims[1], (long long)at->dims[2], at->type->name,
+            (unsigned long long)at->end, most == f.size ? "" : "at most ", (unsigned long long)most);
     *out = f;
     return ERR_OK;
 }
@@ -96,9 +105,10 @@ static enum err convert(struct volume *v, const struct nifti_voxels *raw, enum n
     return ERR_OK;
 }
 
-/* Converts into v->data. Decoded bytes (`owned`, taken) are reused in place unless the new voxels are larger. */
-static enum err take_voxels(struct volume *v, uint8_t *owned, const struct nifti_voxels *raw, enum nifti_kind kind,
-                            const struct nifti_context *c)
+/* Converts into v->data. Decoded bytes (`owned`, taken) are reused in place unless the new voxels are larger.
+ */
+static enum err take_voxels(struct volume *v, uint8_t *owned, const struct nifti_voxels *raw,
+                            enum nifti_kind kind, const struct nifti_context *c)
 {
     size_t size = voxel_size(v->type), count = (size_t)raw->count;
     bool in_place = owned && size <= (size_t)raw->type->bytes;
@@ -157,8 +167,8 @@ static void note_thin(const struct nifti_layout *at, const struct nifti_context 
     for (int i = 1; i < 3; i++)
         least = at->dims[i] < least ? at->dims[i] : least;
     if (least < SLICES_FEW)
-        note_add(c->notes, "thin-volume", "%s: only %lld slice%s; results will be poor", c->what, (long long)least,
-                 least == 1 ? "" : "s");
+        note_add(c->notes, "thin-volume", "%s: only %lld slice%s; results will be poor", c->what,
+                 (long long)least, least == 1 ? "" : "s");
 }
 
 static enum err parse(struct volume *v, const struct nifti_bytes *b, enum nifti_kind kind,
@@ -258,14 +268,16 @@ static enum err map_file(struct file_map *m, const char *path, const struct nift
     gzip = gzip_is(m->data, m->size);
     named = str_ends(path, ".gz");
     if (gzip && !named)
-        note_add(c->notes, "gzip-in-nii", "%s: compressed although its name does not end in .gz; read as gzip", path);
+        note_add(c->notes, "gzip-in-nii",
+                 "%s: compressed although its name does not end in .gz; read as gzip", path);
     if (!gzip && named)
-        note_add(c->notes, "plain-in-gz", "%s: not compressed although its name ends in .gz; read as it is", path);
+        note_add(c->notes, "plain-in-gz", "%s: not compressed although its name ends in .gz; read as it is",
+                 path);
     return ERR_OK;
 }
 
-static enum err load(struct volume **out, const char *path, enum nifti_kind kind, const struct nifti_options *o,
-                     struct notes *n)
+static enum err load(struct volume **out, const char *path, enum nifti_kind kind,
+                     const struct nifti_options *o, struct notes *n)
 {
     struct nifti_context c = context_of(path, o, n);
     struct nifti_bytes b = {.what = path};
@@ -275,8 +287,9 @@ static enum err load(struct volume **out, const char *path, enum nifti_kind kind
 
     TRY_OR(done, find_pair(path, &header_path, &image_path));
     if (image_path && !header_path) {
-        err = nifti_refuse(&c, ERR_INPUT, "pair-missing",
-                           "is the image of a .hdr/.img pair whose .hdr is not beside it; put both into one folder");
+        err = nifti_refuse(
+            &c, ERR_INPUT, "pair-missing",
+            "is the image of a .hdr/.img pair whose .hdr is not beside it; put both into one folder");
         goto done;
     }
     TRY_OR(done, map_file(&file, header_path ? header_path : path, &c));
@@ -300,12 +313,14 @@ enum err nifti_load_hu(struct volume **out, const char *path, const struct nifti
     return load(out, path, NIFTI_HU, o, n);
 }
 
-enum err nifti_load_labels(struct volume **out, const char *path, const struct nifti_options *o, struct notes *n)
+enum err nifti_load_labels(struct volume **out, const char *path, const struct nifti_options *o,
+                           struct notes *n)
 {
     return load(out, path, NIFTI_LABELS, o, n);
 }
 
-enum err nifti_load_grid(struct volume **out, const char *path, const struct nifti_options *o, struct notes *n)
+enum err nifti_load_grid(struct volume **out, const char *path, const struct nifti_options *o,
+                         struct notes *n)
 {
     return load(out, path, NIFTI_GRID, o, n);
 }
@@ -315,7 +330,8 @@ enum nifti_form nifti_form_used(const struct volume *v)
     return v->header ? v->header->used : NIFTI_AUTO;
 }
 
-/* Plain, one file, our byte order, uint8 or int16 as stored, aligned: what a pointer into the file can stand for. */
+/* Plain, one file, our byte order, uint8 or int16 as stored, aligned: what a pointer into the file can stand
+ * for. */
 static bool mappable(const struct nifti_header *h, const struct nifti_layout *at)
 {
     double slope = nifti_real(h, NH_SLOPE, 0);
@@ -331,13 +347,15 @@ static enum err map_parse(struct volume *v, const struct file_map *m, const stru
     struct nifti_layout at;
 
     if (gzip_is(m->data, m->size))
-        return nifti_refuse(c, ERR_INPUT, "not-prepared", "is compressed, so it cannot be mapped; prepare it again");
+        return nifti_refuse(c, ERR_INPUT, "not-prepared",
+                            "is compressed, so it cannot be mapped; prepare it again");
     TRY(read_header(v->header, &b, c));
     TRY(nifti_check_layout(v->header, c, &at));
     if (!mappable(v->header, &at))
-        return nifti_refuse(c, ERR_INPUT, "not-prepared",
-                            "is not int16 or uint8 as stored (no pair, no scaling, little-endian), so it cannot be "
-                            "mapped; prepare it again");
+        return nifti_refuse(
+            c, ERR_INPUT, "not-prepared",
+            "is not int16 or uint8 as stored (no pair, no scaling, little-endian), so it cannot be "
+            "mapped; prepare it again");
     TRY(find_voxels(v->header, &b, c, &at, &file));
     TRY(nifti_check_grid(v->header, c, at.dims, &v->grid));
     v->type = at.type->code == 2 ? VOXEL_U8 : VOXEL_I16;

@@ -1,14 +1,15 @@
-/* NIfTI-1 and NIfTI-2 files, single (.nii, .nii.gz) and pair (.hdr/.img), both byte orders. Strict: sizes are checked before
- * allocation and every rule of input-rules.md ("Bytes and containers", "Geometry", "Labels") is applied here.
+/* NIfTI-1 and NIfTI-2 files, single (.nii, .nii.gz) and pair (.hdr/.img), both byte orders. Strict: sizes are
+ * checked before allocation and every rule of input-rules.md ("Bytes and containers", "Geometry", "Labels")
+ * is applied here.
  *
- * Codes: the named path is missing or unreadable ERR_USAGE; bytes that cannot be NIfTI, truncated or damaged ERR_CORRUPT;
- * sound but not usable here ERR_INPUT. Names, for `check`:
- * notes     gzip-in-nii plain-in-gz trailing-data vox-offset bitpix slope-nan slope-negative hu-clamped nonfinite-voxels
- *           thin-volume units-unknown sform-unusable qform-unusable qform-used sform-used form-conflict shear
- *           pixdim-differs pixdim-negative no-slice-spacing no-orientation, and those of base/file.h for gzip
- * reasons   unreadable not-nifti header-truncated header-damaged pair-missing datatype dims several-volumes vox-offset
- *           truncated gzip form-conflict shear no-orientation no-spacing nonfinite-voxels label-values label-map
- *           not-prepared memory */
+ * Codes: the named path is missing or unreadable ERR_USAGE; bytes that cannot be NIfTI, truncated or damaged
+ * ERR_CORRUPT; sound but not usable here ERR_INPUT. Names, for `check`: notes     gzip-in-nii plain-in-gz
+ * trailing-data vox-offset bitpix slope-nan slope-negative hu-clamped nonfinite-voxels thin-volume
+ * units-unknown sform-unusable qform-unusable qform-used sform-used form-conflict shear pixdim-differs
+ * pixdim-negative no-slice-spacing no-orientation, and those of base/file.h for gzip reasons   unreadable
+ * not-nifti header-truncated header-damaged pair-missing datatype dims several-volumes vox-offset truncated
+ * gzip form-conflict shear no-orientation no-spacing nonfinite-voxels label-values label-map not-prepared
+ * memory */
 #ifndef D4M_VOLUME_NIFTI_H
 #define D4M_VOLUME_NIFTI_H
 
@@ -22,19 +23,23 @@ struct nifti_options {
     bool assume_scanner;    /* --assume-scanner: neither form usable, take pixdim along scanner axes */
     bool positions_matter;  /* false: only spacing matters, so missing forms and shear are warnings */
     const char *map;        /* labels: "255=2,3=2" or NULL */
-    const char **reason;    /* if set, receives the name of the rule behind a failure (a constant); see above */
+    const char **reason; /* if set, receives the name of the rule behind a failure (a constant); see above */
 };
 
 /* HU: int16, slope applied, clamped to [-1024, 3071] with a note, NaN/Inf -> -1024. */
-MUST_USE enum err nifti_load_hu(struct volume **out, const char *path, const struct nifti_options *o, struct notes *n);
+MUST_USE enum err nifti_load_hu(struct volume **out, const char *path, const struct nifti_options *o,
+                                struct notes *n);
 /* Labels: uint8; non-integers and values over 254 refused, listing the values found. */
-MUST_USE enum err nifti_load_labels(struct volume **out, const char *path, const struct nifti_options *o, struct notes *n);
-/* Header only: data stays NULL, type is what nifti_load_hu would give. Of a gzip file only the first bytes are decoded, so
- * that damage further on stays unseen. */
-MUST_USE enum err nifti_load_grid(struct volume **out, const char *path, const struct nifti_options *o, struct notes *n);
+MUST_USE enum err nifti_load_labels(struct volume **out, const char *path, const struct nifti_options *o,
+                                    struct notes *n);
+/* Header only: data stays NULL, type is what nifti_load_hu would give. Of a gzip file only the first bytes
+ * are decoded, so that damage further on stays unseen. */
+MUST_USE enum err nifti_load_grid(struct volume **out, const char *path, const struct nifti_options *o,
+                                  struct notes *n);
 /* Maps an uncompressed int16 or uint8 little-endian file that nifti_save wrote; voxels are read-only. */
 MUST_USE enum err nifti_map(struct volume **out, const char *path);
-/* The form that gave a loaded volume its grid; NIFTI_AUTO: neither (the file had none), or not loaded from a file. */
+/* The form that gave a loaded volume its grid; NIFTI_AUTO: neither (the file had none), or not loaded from a
+ * file. */
 enum nifti_form nifti_form_used(const struct volume *v);
 
 /* A file image in memory, decoded or not; img is the second file of a pair, or NULL. */
@@ -43,13 +48,18 @@ struct nifti_bytes {
     const uint8_t *file, *img;
     size_t size, img_size;
 };
-enum nifti_kind { NIFTI_GRID, NIFTI_HU, NIFTI_LABELS, NIFTI_FLOAT }; /* FLOAT: float32, scaled, nothing replaced */
+enum nifti_kind {
+    NIFTI_GRID,
+    NIFTI_HU,
+    NIFTI_LABELS,
+    NIFTI_FLOAT
+}; /* FLOAT: float32, scaled, nothing replaced */
 MUST_USE enum err nifti_parse(struct volume **out, const struct nifti_bytes *b, enum nifti_kind kind,
                               const struct nifti_options *o, struct notes *n);
 
-/* Writes v atomically, gzip if path ends in .gz. With `like` (a volume that was loaded) the geometry fields - dims, pixdim,
- * units, both forms and codes, NIfTI version - are its values; descrip, aux_file, db_name, intent, extensions are not
- * carried. Without, NIfTI-1 from v's grid (NIfTI-2 if an axis is over 32767). */
+/* Writes v atomically, gzip if path ends in .gz. With `like` (a volume that was loaded) the geometry fields -
+ * dims, pixdim, units, both forms and codes, NIfTI version - are its values; descrip, aux_file, db_name,
+ * intent, extensions are not carried. Without, NIfTI-1 from v's grid (NIfTI-2 if an axis is over 32767). */
 MUST_USE enum err nifti_save(const struct volume *v, const struct volume *like, const char *path);
 
 #endif

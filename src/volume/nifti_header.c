@@ -55,11 +55,11 @@ static const enum nifti_field carried[] = {NH_DIM,   NH_PIXDIM,  NH_UNITS,   NH_
                                            NH_SFORM, NH_QUATERN, NH_QOFFSET, NH_SROW};
 
 static const struct nifti_type types[] = {
-    {2, 1, true, "uint8"},       {4, 2, true, "int16"},         {8, 4, true, "int32"},
-    {16, 4, true, "float32"},    {64, 8, true, "float64"},      {256, 1, true, "int8"},
-    {512, 2, true, "uint16"},    {768, 4, true, "uint32"},      {1024, 8, true, "int64"},
-    {1280, 8, true, "uint64"},   {1, 1, false, "single bits"},  {32, 8, false, "complex64"},
-    {128, 3, false, "RGB"},      {1536, 16, false, "float128"}, {1792, 16, false, "complex128"},
+    {2, 1, true, "uint8"},           {4, 2, true, "int16"},         {8, 4, true, "int32"},
+    {16, 4, true, "float32"},        {64, 8, true, "float64"},      {256, 1, true, "int8"},
+    {512, 2, true, "uint16"},        {768, 4, true, "uint32"},      {1024, 8, true, "int64"},
+    {1280, 8, true, "uint64"},       {1, 1, false, "single bits"},  {32, 8, false, "complex64"},
+    {128, 3, false, "RGB"},          {1536, 16, false, "float128"}, {1792, 16, false, "complex128"},
     {2048, 32, false, "complex256"}, {2304, 4, false, "RGBA"},
 };
 
@@ -176,7 +176,8 @@ static enum err not_nifti(const uint8_t *p, size_t n, const struct nifti_context
         if (n >= known[i].at + length && !memcmp(p + known[i].at, known[i].start, length))
             return nifti_refuse(c, ERR_CORRUPT, "not-nifti", "not a NIfTI file; %s", known[i].hint);
     }
-    return nifti_refuse(c, ERR_CORRUPT, "not-nifti", "not a NIfTI file (its first bytes are no NIfTI header)");
+    return nifti_refuse(c, ERR_CORRUPT, "not-nifti",
+                        "not a NIfTI file (its first bytes are no NIfTI header)");
 }
 
 static enum err check_magic(struct nifti_header *h, const uint8_t *p, const struct nifti_context *c)
@@ -185,14 +186,16 @@ static enum err check_magic(struct nifti_header *h, const uint8_t *p, const stru
 
     if (magic[0] != 'n' || (magic[1] != '+' && magic[1] != 'i') || magic[2] != '0' + h->version || magic[3]) {
         if (h->version == 1 && !magic[0])
-            return nifti_refuse(c, ERR_CORRUPT, "not-nifti",
-                                "an ANALYZE header without NIfTI's magic, so orientation is unknown; convert it to NIfTI");
-        return nifti_refuse(c, ERR_CORRUPT, "not-nifti", "no NIfTI magic (n+%d or ni%d) in the header", h->version,
-                            h->version);
+            return nifti_refuse(
+                c, ERR_CORRUPT, "not-nifti",
+                "an ANALYZE header without NIfTI's magic, so orientation is unknown; convert it to NIfTI");
+        return nifti_refuse(c, ERR_CORRUPT, "not-nifti", "no NIfTI magic (n+%d or ni%d) in the header",
+                            h->version, h->version);
     }
     if (h->version == 2 && memcmp(magic + 4, "\r\n\032\n", 4))
-        return nifti_refuse(c, ERR_CORRUPT, "header-damaged",
-                            "line ends in the header were changed (copied as text?); copy the file again as binary");
+        return nifti_refuse(
+            c, ERR_CORRUPT, "header-damaged",
+            "line ends in the header were changed (copied as text?); copy the file again as binary");
     h->pair = magic[1] == 'i';
     return ERR_OK;
 }
@@ -214,7 +217,8 @@ enum err nifti_header_parse(struct nifti_header *h, const uint8_t *p, size_t n, 
     if (!size)
         return not_nifti(p, n, c);
     if (n < size)
-        return nifti_refuse(c, ERR_CORRUPT, "header-truncated", "ends inside its header (%zu of %zu bytes)", n, size);
+        return nifti_refuse(c, ERR_CORRUPT, "header-truncated", "ends inside its header (%zu of %zu bytes)",
+                            n, size);
     TRY(check_magic(&parsed, p, c));
     for (int f = 0; f < NH_FIELDS; f++)
         copy_field(parsed.bytes, p, &places[parsed.version - 1][f], parsed.big_endian);
@@ -252,20 +256,23 @@ static enum err check_dims(const struct nifti_header *h, const struct nifti_cont
     int64_t axes = nifti_int(h, NH_DIM, 0), volumes = 1;
 
     if (axes < 1 || axes > 7)
-        return nifti_refuse(c, ERR_CORRUPT, "dims", "the header says %lld axes; 1 to 7 are possible", (long long)axes);
+        return nifti_refuse(c, ERR_CORRUPT, "dims", "the header says %lld axes; 1 to 7 are possible",
+                            (long long)axes);
     for (int i = 1; i <= axes; i++) {
         int64_t n = nifti_int(h, NH_DIM, i);
 
         if (n < 1)
-            return nifti_refuse(c, ERR_CORRUPT, "dims", "the header says axis %d has length %lld", i, (long long)n);
+            return nifti_refuse(c, ERR_CORRUPT, "dims", "the header says axis %d has length %lld", i,
+                                (long long)n);
         if (i > 3 && n > 1)
             volumes = n;
     }
     if (volumes > 1)
-        return nifti_refuse(c, ERR_INPUT, "several-volumes",
-                            "holds several volumes (an axis behind the third has length %lld); split it into one file "
-                            "per volume",
-                            (long long)volumes);
+        return nifti_refuse(
+            c, ERR_INPUT, "several-volumes",
+            "holds several volumes (an axis behind the third has length %lld); split it into one file "
+            "per volume",
+            (long long)volumes);
     for (int i = 0; i < 3; i++)
         dims[i] = i < axes ? nifti_int(h, NH_DIM, i + 1) : 1;
     return ERR_OK;
@@ -278,7 +285,8 @@ static enum err check_offset(const struct nifti_header *h, const struct nifti_co
     double least = h->pair ? 0 : h->version == 1 ? NIFTI1_BYTES : NIFTI2_BYTES;
 
     if (v == 0 && !h->pair) {
-        note_add(c->notes, "vox-offset", "%s: vox_offset is 0; voxels are read from behind the header", c->what);
+        note_add(c->notes, "vox-offset", "%s: vox_offset is 0; voxels are read from behind the header",
+                 c->what);
         v = h->version == 1 ? NIFTI1_DATA : NIFTI2_DATA;
     }
     if (!(v >= least && v < 0x1p53 && v == floor(v)))
@@ -287,7 +295,8 @@ static enum err check_offset(const struct nifti_header *h, const struct nifti_co
     return ERR_OK;
 }
 
-enum err nifti_check_layout(const struct nifti_header *h, const struct nifti_context *c, struct nifti_layout *out)
+enum err nifti_check_layout(const struct nifti_header *h, const struct nifti_context *c,
+                            struct nifti_layout *out)
 {
     struct nifti_layout at = {.count = 1, .type = nifti_type_of(nifti_int(h, NH_DATATYPE, 0))};
     int64_t bits = nifti_int(h, NH_BITPIX, 0), room;
@@ -300,13 +309,14 @@ enum err nifti_check_layout(const struct nifti_header *h, const struct nifti_con
         return nifti_refuse(c, ERR_INPUT, "datatype", "voxels are %s; convert them to integers or float32",
                             at.type->name);
     if (bits != 8 * at.type->bytes)
-        note_add(c->notes, "bitpix", "%s: bitpix %lld does not fit the voxel type %s; the type counts", c->what,
-                 (long long)bits, at.type->name);
+        note_add(c->notes, "bitpix", "%s: bitpix %lld does not fit the voxel type %s; the type counts",
+                 c->what, (long long)bits, at.type->name);
     TRY(check_offset(h, c, &at.offset));
     room = ((int64_t)1 << 61) / at.type->bytes;
     for (int i = 0; i < 3; i++) {
         if (at.dims[i] > room / at.count)
-            return nifti_refuse(c, ERR_CORRUPT, "dims", "the header says %lld x %lld x %lld voxels, which no file holds",
+            return nifti_refuse(c, ERR_CORRUPT, "dims",
+                                "the header says %lld x %lld x %lld voxels, which no file holds",
                                 (long long)at.dims[0], (long long)at.dims[1], (long long)at.dims[2]);
         at.count *= at.dims[i];
     }

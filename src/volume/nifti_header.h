@@ -1,6 +1,7 @@
-/* Inside of the NIfTI reader and writer; other folders use nifti.h. A parsed header keeps only the fields we understand:
- * descrip, aux_file, db_name, intent, calibration and extensions (names, dates) are never copied out of the file. Fields
- * hold what the file says, unchecked; nifti_check_* turn them into sizes and a grid, or refuse them. */
+/* Inside of the NIfTI reader and writer; other folders use nifti.h. A parsed header keeps only the fields we
+ * understand: descrip, aux_file, db_name, intent, calibration and extensions (names, dates) are never copied
+ * out of the file. Fields hold what the file says, unchecked; nifti_check_* turn them into sizes and a grid,
+ * or refuse them. */
 #ifndef D4M_VOLUME_NIFTI_HEADER_H
 #define D4M_VOLUME_NIFTI_HEADER_H
 
@@ -10,19 +11,19 @@ enum { NIFTI1_BYTES = 348, NIFTI2_BYTES = 540, NIFTI1_DATA = 352, NIFTI2_DATA = 
 
 enum nifti_field {
     NH_SIZE,
-    NH_DIM,      /* [8] */
+    NH_DIM, /* [8] */
     NH_DATATYPE,
     NH_BITPIX,
-    NH_PIXDIM,   /* [8]; [0] is the sign of the qform's third column */
+    NH_PIXDIM, /* [8]; [0] is the sign of the qform's third column */
     NH_OFFSET,
     NH_SLOPE,
     NH_INTER,
     NH_UNITS,
     NH_QFORM,
     NH_SFORM,
-    NH_QUATERN,  /* [3] b, c, d */
-    NH_QOFFSET,  /* [3] */
-    NH_SROW,     /* [12] rows of the sform */
+    NH_QUATERN, /* [3] b, c, d */
+    NH_QOFFSET, /* [3] */
+    NH_SROW,    /* [12] rows of the sform */
     NH_FIELDS
 };
 
@@ -31,7 +32,8 @@ struct nifti_header {
     bool big_endian;             /* how voxels are stored; bytes[] is little-endian */
     bool pair;                   /* voxels are in a second file */
     enum nifti_form used;        /* which form gave the grid; NIFTI_AUTO: neither */
-    uint8_t bytes[NIFTI2_BYTES]; /* the known fields in NIfTI's layout of `version`, little-endian; zero elsewhere */
+    uint8_t bytes[NIFTI2_BYTES]; /* the known fields in NIfTI's layout of `version`, little-endian; zero
+                                    elsewhere */
 };
 
 /* What a voxel type is called and how it is stored; the table is in nifti_header.c. */
@@ -49,21 +51,24 @@ struct nifti_context {
     struct notes *notes;
 };
 /* Records "what: message", puts `name` into options.reason and returns code. */
-MUST_USE enum err nifti_refuse(const struct nifti_context *c, enum err code, const char *name, const char *fmt, ...)
-    PRINTF_LIKE(4, 5);
+MUST_USE enum err nifti_refuse(const struct nifti_context *c, enum err code, const char *name,
+                               const char *fmt, ...) PRINTF_LIKE(4, 5);
 
 int64_t nifti_int(const struct nifti_header *h, enum nifti_field f, int index);
-double  nifti_real(const struct nifti_header *h, enum nifti_field f, int index); /* any field as a number */
-void    nifti_set_int(struct nifti_header *h, enum nifti_field f, int index, int64_t v);
-void    nifti_set_real(struct nifti_header *h, enum nifti_field f, int index, double v);
+double nifti_real(const struct nifti_header *h, enum nifti_field f, int index); /* any field as a number */
+void nifti_set_int(struct nifti_header *h, enum nifti_field f, int index, int64_t v);
+void nifti_set_real(struct nifti_header *h, enum nifti_field f, int index, double v);
 
-/* Recognises version and byte order in the first n bytes of a file and copies the known fields. ERR_CORRUPT if it is none. */
-MUST_USE enum err nifti_header_parse(struct nifti_header *h, const uint8_t *p, size_t n, const struct nifti_context *c);
-/* Writes a header of h's version for a single file of `type`, with h's geometry fields; returns its size with the four
- * bytes that say "no extension": 352 or 544, where voxels begin. */
+/* Recognises version and byte order in the first n bytes of a file and copies the known fields. ERR_CORRUPT
+ * if it is none. */
+MUST_USE enum err nifti_header_parse(struct nifti_header *h, const uint8_t *p, size_t n,
+                                     const struct nifti_context *c);
+/* Writes a header of h's version for a single file of `type`, with h's geometry fields; returns its size with
+ * the four bytes that say "no extension": 352 or 544, where voxels begin. */
 size_t nifti_header_write(const struct nifti_header *h, enum voxel type, uint8_t out[NIFTI2_DATA]);
 
-/* dims[3] and the place of the voxels, checked: the number of axes, every length, one volume only, voxel type, offset. */
+/* dims[3] and the place of the voxels, checked: the number of axes, every length, one volume only, voxel
+ * type, offset. */
 struct nifti_layout {
     int64_t dims[3], count; /* count = product of dims */
     const struct nifti_type *type;
@@ -72,8 +77,8 @@ struct nifti_layout {
 MUST_USE enum err nifti_check_layout(const struct nifti_header *h, const struct nifti_context *c,
                                      struct nifti_layout *out);
 /* The grid by the rules of input-rules.md, "Geometry"; sets h->used. */
-MUST_USE enum err nifti_check_grid(struct nifti_header *h, const struct nifti_context *c, const int64_t dims[3],
-                                   struct grid *out);
+MUST_USE enum err nifti_check_grid(struct nifti_header *h, const struct nifti_context *c,
+                                   const int64_t dims[3], struct grid *out);
 /* Fills units, pixdim, dim, both forms (codes 1) of h from g; the qform is the nearest rotation. */
 void nifti_describe_grid(struct nifti_header *h, const struct grid *g);
 
@@ -88,9 +93,10 @@ struct nifti_voxels {
 };
 struct nifti_voxels nifti_voxels_of(const struct nifti_header *h, const struct nifti_context *c,
                                     const struct nifti_layout *at, const uint8_t *file);
-/* Converts into out, which may start at or before v->raw in the same block if the new voxels are not larger. */
+/* Converts into out, which may start at or before v->raw in the same block if the new voxels are not larger.
+ */
 MUST_USE enum err nifti_to_hu(const struct nifti_voxels *v, const struct nifti_context *c, int16_t *out);
 MUST_USE enum err nifti_to_labels(const struct nifti_voxels *v, const struct nifti_context *c, uint8_t *out);
-void              nifti_to_float(const struct nifti_voxels *v, float *out);
+void nifti_to_float(const struct nifti_voxels *v, float *out);
 
 #endif

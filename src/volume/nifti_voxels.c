@@ -1,4 +1,5 @@
-/* Stored voxels of any type and byte order -> HU, labels or floats, in blocks of doubles that stay in cache. */
+/* Stored voxels of any type and byte order -> HU, labels or floats, in blocks of doubles that stay in cache.
+ */
 #include "volume/nifti_header.h"
 #include "base/str.h"
 #include <math.h>
@@ -23,24 +24,24 @@ static uint64_t swap64(uint64_t v)
     return (uint64_t)swap32((uint32_t)v) << 32 | swap32((uint32_t)(v >> 32));
 }
 
-#define DECODE(type, bits)                                                                                             \
-    static void decode_##type(const uint8_t *raw, int64_t n, bool swap, double *out)                                   \
-    {                                                                                                                  \
-        for (int64_t i = 0; i < n; i++) {                                                                              \
-            uint##bits##_t u;                                                                                          \
-            type v;                                                                                                    \
-            memcpy(&u, raw + i * (bits / 8), sizeof u);                                                                \
-            u = swap ? swap##bits(u) : u;                                                                              \
-            memcpy(&v, &u, sizeof v);                                                                                  \
-            out[i] = (double)v;                                                                                        \
-        }                                                                                                              \
+#define DECODE(type, bits)                                                                                   \
+    static void decode_##type(const uint8_t *raw, int64_t n, bool swap, double *out)                         \
+    {                                                                                                        \
+        for (int64_t i = 0; i < n; i++) {                                                                    \
+            uint##bits##_t u;                                                                                \
+            type v;                                                                                          \
+            memcpy(&u, raw + i * (bits / 8), sizeof u);                                                      \
+            u = swap ? swap##bits(u) : u;                                                                    \
+            memcpy(&v, &u, sizeof v);                                                                        \
+            out[i] = (double)v;                                                                              \
+        }                                                                                                    \
     }
-#define DECODE_BYTE(type)                                                                                              \
-    static void decode_##type(const uint8_t *raw, int64_t n, bool swap, double *out)                                   \
-    {                                                                                                                  \
-        (void)swap;                                                                                                    \
-        for (int64_t i = 0; i < n; i++)                                                                                \
-            out[i] = (type)raw[i];                                                                                     \
+#define DECODE_BYTE(type)                                                                                    \
+    static void decode_##type(const uint8_t *raw, int64_t n, bool swap, double *out)                         \
+    {                                                                                                        \
+        (void)swap;                                                                                          \
+        for (int64_t i = 0; i < n; i++)                                                                      \
+            out[i] = (type)raw[i];                                                                           \
     }
 DECODE_BYTE(uint8_t)
 DECODE_BYTE(int8_t)
@@ -59,9 +60,10 @@ static void read_block(const struct nifti_voxels *v, int64_t first, int64_t n, d
     static const struct {
         int code;
         void (*decode)(const uint8_t *raw, int64_t n, bool swap, double *out);
-    } decoders[] = {{2, decode_uint8_t},   {4, decode_int16_t},   {8, decode_int32_t},   {16, decode_float},
-                    {64, decode_double},   {256, decode_int8_t},  {512, decode_uint16_t}, {768, decode_uint32_t},
-                    {1024, decode_int64_t}, {1280, decode_uint64_t}};
+    } decoders[] = {{2, decode_uint8_t},    {4, decode_int16_t},    {8, decode_int32_t},
+                    {16, decode_float},     {64, decode_double},    {256, decode_int8_t},
+                    {512, decode_uint16_t}, {768, decode_uint32_t}, {1024, decode_int64_t},
+                    {1280, decode_uint64_t}};
 
     for (size_t k = 0; k < sizeof decoders / sizeof *decoders; k++)
         if (decoders[k].code == v->type->code)
@@ -79,15 +81,17 @@ static int64_t block_length(const struct nifti_voxels *v, int64_t first)
 struct nifti_voxels nifti_voxels_of(const struct nifti_header *h, const struct nifti_context *c,
                                     const struct nifti_layout *at, const uint8_t *file)
 {
-    struct nifti_voxels v = {.raw = file + at->offset, .type = at->type, .swap = h->big_endian, .count = at->count};
+    struct nifti_voxels v = {
+        .raw = file + at->offset, .type = at->type, .swap = h->big_endian, .count = at->count};
 
     v.slope = nifti_real(h, NH_SLOPE, 0);
     v.inter = nifti_real(h, NH_INTER, 0);
     if (v.slope == 0)
         return v;
     if (!isfinite(v.slope) || !isfinite(v.inter)) {
-        note_add(c->notes, "slope-nan", "%s: scl_slope %g, scl_inter %g are no numbers; voxels are taken as stored",
-                 c->what, v.slope, v.inter);
+        note_add(c->notes, "slope-nan",
+                 "%s: scl_slope %g, scl_inter %g are no numbers; voxels are taken as stored", c->what,
+                 v.slope, v.inter);
         return v;
     }
     if (v.slope < 0)
@@ -133,14 +137,17 @@ enum err nifti_to_hu(const struct nifti_voxels *v, const struct nifti_context *c
         memcpy(out + first, done, (size_t)n * sizeof *out);
     }
     if (count.nonfinite > v->count / 2)
-        return nifti_refuse(c, ERR_INPUT, "nonfinite-voxels", "%lld of %lld voxels are NaN or infinite; write it again",
+        return nifti_refuse(c, ERR_INPUT, "nonfinite-voxels",
+                            "%lld of %lld voxels are NaN or infinite; write it again",
                             (long long)count.nonfinite, (long long)v->count);
     if (count.nonfinite)
-        note_add(c->notes, "nonfinite-voxels", "%s: %lld of %lld voxels are NaN or infinite and count as %d HU", c->what,
+        note_add(c->notes, "nonfinite-voxels",
+                 "%s: %lld of %lld voxels are NaN or infinite and count as %d HU", c->what,
                  (long long)count.nonfinite, (long long)v->count, HU_LEAST);
     if (count.outside)
-        note_add(c->notes, "hu-clamped", "%s: %lld of %lld voxels (values from %.6g to %.6g) were clamped to %d..%d HU",
-                 c->what, (long long)count.outside, (long long)v->count, count.low, count.high, HU_LEAST, HU_MOST);
+        note_add(c->notes, "hu-clamped",
+                 "%s: %lld of %lld voxels (values from %.6g to %.6g) were clamped to %d..%d HU", c->what,
+                 (long long)count.outside, (long long)v->count, count.low, count.high, HU_LEAST, HU_MOST);
     return ERR_OK;
 }
 
@@ -179,9 +186,10 @@ static enum err map_read(const struct nifti_context *c, struct label_map *m)
             good = end != right && (*end == ',' || !*end) && to >= 0 && to <= LABEL_MOST;
         }
         if (!good || m->count == MAP_MOST)
-            return nifti_refuse(c, ERR_USAGE, "label-map",
-                                "label map '%s' is not of the form 255=2,3=2 (at most %d pairs, labels 0 to %d)",
-                                c->options.map, MAP_MOST, LABEL_MOST);
+            return nifti_refuse(
+                c, ERR_USAGE, "label-map",
+                "label map '%s' is not of the form 255=2,3=2 (at most %d pairs, labels 0 to %d)",
+                c->options.map, MAP_MOST, LABEL_MOST);
         m->from[m->count] = from;
         m->to[m->count++] = (int)to;
         p = *end ? end + 1 : end;
@@ -252,8 +260,9 @@ static enum err refuse_labels(const struct nifti_context *c, struct found *good,
     if (isnan(first))
         return nifti_refuse(c, ERR_INPUT, "label-values", "voxels that are not a number are no labels");
     return nifti_refuse(c, ERR_INPUT, "label-values",
-                        "values that are no labels: %s%s%s; say what they mean, for example --map %.7g=%d", others,
-                        good->count ? ", beside labels " : "", good->count ? labels : "", first, first < 0 ? 0 : 2);
+                        "values that are no labels: %s%s%s; say what they mean, for example --map %.7g=%d",
+                        others, good->count ? ", beside labels " : "", good->count ? labels : "", first,
+                        first < 0 ? 0 : 2);
 }
 
 enum err nifti_to_labels(const struct nifti_voxels *v, const struct nifti_context *c, uint8_t *out)

@@ -2,8 +2,6 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include <errno.h>
-#include <string.h>
 
 static bool header_for(struct nifti_header *h, const struct volume *v, const struct volume *like)
 {
@@ -22,27 +20,21 @@ static bool header_for(struct nifti_header *h, const struct volume *v, const str
     return true;
 }
 
-static enum err write_bytes(struct file_out *o, const void *p, size_t n)
-{
-    if (n && fwrite(p, 1, n, o->f) != n)
-        return err_set(errno == ENOSPC || errno == EDQUOT ? ERR_MEMORY : ERR_OUTPUT, "%s: cannot be written: %s",
-                       o->path, strerror(errno));
-    return ERR_OK;
-}
-
-/* Each part is a gzip file of its own; members one behind the other are a gzip file too, and nothing has to be joined. */
+/* Each part is a gzip file of its own; members one behind the other are a gzip file too, and nothing has to
+ * be joined. A failed fwrite is latched in the stream and reported by file_out_commit. */
 static enum err write_part(struct file_out *o, const void *p, size_t n, bool gzip)
 {
-    uint8_t *packed = NULL;
+    uint8_t *packed;
     size_t size;
-    enum err err;
 
-    if (!gzip)
-        return write_bytes(o, p, n);
+    if (!gzip) {
+        fwrite(p, 1, n, o->f);
+        return ERR_OK;
+    }
     TRY(gzip_encode(p, n, &packed, &size));
-    err = write_bytes(o, packed, size);
+    fwrite(packed, 1, size, o->f);
     mem_free(packed);
-    return err;
+    return ERR_OK;
 }
 
 enum err nifti_save(const struct volume *v, const struct volume *like, const char *path)
@@ -57,7 +49,8 @@ enum err nifti_save(const struct volume *v, const struct volume *like, const cha
     if (!str_ends(path, ".nii") && !str_ends(path, ".nii.gz"))
         return err_set(ERR_USAGE, "%s: only .nii and .nii.gz can be written; change the name", path);
     if (!header_for(&h, v, like))
-        return err_set(ERR_INTERNAL, "%s: the volume and the one whose geometry it takes differ in size", path);
+        return err_set(ERR_INTERNAL, "%s: the volume and the one whose geometry it takes differ in size",
+                       path);
     start = nifti_header_write(&h, v->type, head);
     TRY(file_out_open(&o, path));
     TRY_OR(failed, write_part(&o, head, start, gzip));

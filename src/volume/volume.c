@@ -36,7 +36,8 @@ enum err volume_new(struct volume **out, const struct grid *g, enum voxel type)
     struct volume *v;
 
     if (!dims_fit(g->dims))
-        return err_set(ERR_INPUT, "a volume of %lld x %lld x %lld voxels cannot be made: each must be at least 1",
+        return err_set(ERR_INPUT,
+                       "a volume of %lld x %lld x %lld voxels cannot be made: each must be at least 1",
                        (long long)g->dims[0], (long long)g->dims[1], (long long)g->dims[2]);
     v = mem_new(1, sizeof *v);
     if (!v)
