@@ -18,13 +18,10 @@ MUST_USE enum err resample_to_spacing(struct volume **out, const struct volume *
 enum { RESAMPLE_FILL_HU = -1024 };
 
 /* HU on another grid, trilinear, RESAMPLE_FILL_HU outside the source's field of view (the box of its voxels, borders included). A
- * copy if the grids are the same (grid_same). *inside, if not NULL: share of the target's voxels inside the field of view. */
-MUST_USE enum err resample_hu(struct volume **out, const struct volume *v, const struct grid *to, double *inside);
+ * copy if the grids are the same (grid_same). How much lies inside: grid_overlap. */
+MUST_USE enum err resample_hu(struct volume **out, const struct volume *v, const struct grid *to);
 /* Labels (uint8) on another grid: nearest voxel, 0 outside. */
 MUST_USE enum err resample_labels(struct volume **out, const struct volume *v, const struct grid *to);
 /* uint8 volume on `to`: 1 where a voxel centre lies inside from's field of view, else 0. */
 MUST_USE enum err resample_valid(struct volume **out, const struct grid *from, const struct grid *to);
-/* The share that resample_hu reports, from the grids alone. */
-MUST_USE enum err resample_overlap(double *inside, const struct grid *from, const struct grid *to);
-
 #endif
