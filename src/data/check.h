@@ -1,5 +1,5 @@
-/* Is this data usable? Named findings about one image or a whole data set: errors (training or prediction would refuse it) and
- * warnings. Rules: spec/input-rules.md. */
+/* Is this data usable? Named findings about one image or a whole data set: errors (training or prediction
+ * would refuse it) and warnings. Rules: spec/input-rules.md. */
 #ifndef D4M_DATA_CHECK_H
 #define D4M_DATA_CHECK_H
 
@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 struct finding {
-    char *name; /* kebab-case, stable: "label-grid", "phase-copy", "hu-range", ... */
+    char *name;  /* kebab-case, stable: "label-grid", "phase-copy", "hu-range", ... */
     char *where; /* case or file */
     char *text;
     bool error;
@@ -32,7 +32,8 @@ struct check_options {
 
 /* Looks at a file or at a data set's folder. ERR_OK whatever was found; ERR_USAGE if path does not exist. */
 MUST_USE enum err check_path(struct check_report *r, const char *path, const struct check_options *o);
-/* The verdict as an error code: ERR_OK (warnings only), ERR_INPUT (one file, or the data set itself), ERR_CASES. */
+/* The verdict as an error code: ERR_OK (warnings only), ERR_INPUT (one file, or the data set itself),
+ * ERR_CASES. */
 enum err check_verdict(const struct check_report *r);
 json_t *check_to_json(const struct check_report *r); /* new reference; NULL on exhaustion */
 void check_free(struct check_report *r);

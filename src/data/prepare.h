@@ -1,6 +1,7 @@
-/* From files to what networks read: every phase of a case on one grid, in RAS order, at the plan's spacing, as int16 HU; labels as
- * uint8 beside them. Training writes this once into WORK/prepared and maps it; prediction gets the same bytes in memory. Missing
- * phases stay NULL here (replication happens when a sample is loaded). */
+/* From files to what networks read: every phase of a case on one grid, in RAS order, at the plan's spacing,
+ * as int16 HU; labels as uint8 beside them. Training writes this once into WORK/prepared and maps it;
+ * prediction gets the same bytes in memory. Missing phases stay NULL here (replication happens when a sample
+ * is loaded). */
 #ifndef D4M_DATA_PREPARE_H
 #define D4M_DATA_PREPARE_H
 
@@ -8,12 +9,12 @@
 #include "volume/nifti.h"
 
 struct prepare_options {
-    const char *map;         /* labels, "255=2" */
+    const char *map; /* labels, "255=2" */
     enum nifti_form prefer;
     bool assume_scanner;
-    bool resample_labels;    /* labels on another grid: nearest, instead of an error */
-    bool training;           /* labels are required, and a phase that hardly overlaps is an error instead of missing */
-    bool force;              /* prepare_dataset: redo what is up to date */
+    bool resample_labels; /* labels on another grid: nearest, instead of an error */
+    bool training; /* labels are required, and a phase that hardly overlaps is an error instead of missing */
+    bool force;    /* prepare_dataset: redo what is up to date */
 };
 
 struct phase_stats {
@@ -23,20 +24,22 @@ struct phase_stats {
 
 struct prepared {
     char *name;
-    int phases;    /* channels of the plan */
-    int reference; /* channel whose grid carries labels and results */
+    int phases;                            /* channels of the plan */
+    int reference;                         /* channel whose grid carries labels and results */
     struct volume *phase[PLAN_MAX_PHASES]; /* int16 on `grid`, NULL where missing */
     struct phase_stats stats[PLAN_MAX_PHASES];
-    struct volume *label;        /* uint8 on `grid`, or NULL */
-    int64_t class_voxels[256];   /* of label */
-    struct grid grid;            /* prepared voxels, RAS+ */
-    struct grid ras;             /* the reference's stored grid, in RAS order: the same box as `grid` */
-    struct orient orient;        /* of the reference's stored grid */
-    struct volume *source;       /* the reference's header and stored grid, without voxels; NULL from prepared_open */
+    struct volume *label;      /* uint8 on `grid`, or NULL */
+    int64_t class_voxels[256]; /* of label */
+    struct grid grid;          /* prepared voxels, RAS+ */
+    struct grid ras;           /* the reference's stored grid, in RAS order: the same box as `grid` */
+    struct orient orient;      /* of the reference's stored grid */
+    struct volume
+        *source; /* the reference's header and stored grid, without voxels; NULL from prepared_open */
 };
 
-/* One case in memory. Its label is read if there is one. A result on ras goes home by volume_from_ras(orient) and
- * nifti_save(like = source). Peak: one phase as stored, one plane stack of doubles, and the int16 results. */
+/* One case in memory. Its label is read if there is one. A result on ras goes home by volume_from_ras(orient)
+ * and nifti_save(like = source). Peak: one phase as stored, one plane stack of doubles, and the int16
+ * results. */
 MUST_USE enum err prepare_case(struct prepared **out, const struct case_files *c, const struct plan *p,
                                const struct prepare_options *o, struct notes *n);
 void prepared_free(struct prepared *c);
@@ -46,9 +49,10 @@ struct prepare_progress {
     void (*report)(void *ctx, size_t i, size_t n, const char *name, bool fresh);
     void *ctx;
 };
-/* Prepares all cases of a list into `folder` (WORK/prepared): CASE_000k.nii, CASE_seg.nii and CASE.json, skipping cases whose inputs'
- * hashes and plan have not changed. Cases that fail get `bad` set (text in the list's arena) and do not stop the others;
- * call case_list_require afterwards. Other errors (output, memory) stop at once. */
+/* Prepares all cases of a list into `folder` (WORK/prepared): CASE_000k.nii, CASE_seg.nii and CASE.json,
+ * skipping cases whose inputs' hashes and plan have not changed. Cases that fail get `bad` set (text in the
+ * list's arena) and do not stop the others; call case_list_require afterwards. Other errors (output, memory)
+ * stop at once. */
 MUST_USE enum err prepare_dataset(struct case_list *l, const struct plan *p, const char *folder,
                                   const struct prepare_options *o, const struct prepare_progress *progress,
                                   struct notes *n);

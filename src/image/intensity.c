@@ -16,7 +16,8 @@ struct count_job {
 static void count_part(void *ctx, int64_t part)
 {
     const struct count_job *b = ctx;
-    int64_t first = b->voxels / PARTS * part, last = part + 1 == PARTS ? b->voxels : first + b->voxels / PARTS;
+    int64_t first = b->voxels / PARTS * part,
+            last = part + 1 == PARTS ? b->voxels : first + b->voxels / PARTS;
     uint32_t *bin = b->part + part * HISTOGRAM_BINS;
 
     for (int64_t i = first; i < last; i++)

@@ -6,12 +6,14 @@
 
 /* A source index within this distance of the outermost voxel borders still counts as inside. */
 #define BORDER_SLACK 1e-6
-/* Grids whose axes run in parallel to within this many source voxels over the whole target are treated as parallel. */
+/* Grids whose axes run in parallel to within this many source voxels over the whole target are treated as
+ * parallel. */
 #define PARALLEL_SLACK 1e-4
 
 enum { EXTENT_MAX_MM = 5000, SAMPLES_MAX = 32767 };
 
-/* What one target index contributes along the one source axis that it drives: two element offsets and a weight. */
+/* What one target index contributes along the one source axis that it drives: two element offsets and a
+ * weight. */
 struct tap {
     int64_t low, high, near;
     double weight; /* of high */
@@ -22,9 +24,9 @@ struct carry {
     const struct grid *from, *to;
     const void *in; /* NULL for masks */
     void *out;
-    double map[3][4];    /* target index -> source index */
-    int64_t step[3];     /* source elements */
-    struct tap *tap[3];  /* parallel axes only: by source axis, for each index of target axis drive[] */
+    double map[3][4];   /* target index -> source index */
+    int64_t step[3];    /* source elements */
+    struct tap *tap[3]; /* parallel axes only: by source axis, for each index of target axis drive[] */
     int drive[3];
     void (*row)(const struct carry *c, int64_t j, int64_t k);
 };
@@ -35,7 +37,8 @@ void resize_orders(const double spacing[3], const double spacing_new[3], enum re
 
     order[0] = order[1] = order[2] = RESIZE_CUBIC;
     for (int u = 0; u < 2; u++) {
-        double low = fmin(fmin(use[u][0], use[u][1]), use[u][2]), high = fmax(fmax(use[u][0], use[u][1]), use[u][2]);
+        double low = fmin(fmin(use[u][0], use[u][1]), use[u][2]),
+               high = fmax(fmax(use[u][0], use[u][1]), use[u][2]);
         int coarse = 0, ties = 0;
 
         if (!(high / low > 3))
@@ -56,15 +59,18 @@ enum err resize_grid(struct grid *out, const struct grid *g, const double spacin
     struct grid r = *g;
 
     for (int i = 0; i < 3; i++) {
-        double extent = g->spacing[i] * (double)g->dims[i], count = rint(g->spacing[i] / spacing[i] * (double)g->dims[i]);
+        double extent = g->spacing[i] * (double)g->dims[i],
+               count = rint(g->spacing[i] / spacing[i] * (double)g->dims[i]);
         double factor;
 
         if (!(extent > 0 && extent <= EXTENT_MAX_MM))
-            return err_set(ERR_INPUT, "axis %c is %g mm long (%lld voxels of %g mm), which no CT is: correct the voxel size",
-                           'x' + i, extent, (long long)g->dims[i], g->spacing[i]);
+            return err_set(
+                ERR_INPUT,
+                "axis %c is %g mm long (%lld voxels of %g mm), which no CT is: correct the voxel size",
+                'x' + i, extent, (long long)g->dims[i], g->spacing[i]);
         if (count > SAMPLES_MAX)
-            return err_set(ERR_INPUT, "axis %c would have %.0f samples at %g mm: choose a coarser spacing", 'x' + i, count,
-                           spacing[i]);
+            return err_set(ERR_INPUT, "axis %c would have %.0f samples at %g mm: choose a coarser spacing",
+                           'x' + i, count, spacing[i]);
         r.dims[i] = count < 1 ? 1 : (int64_t)count;
         factor = (double)g->dims[i] / (double)r.dims[i];
         r.spacing[i] = g->spacing[i] * factor;
@@ -166,8 +172,9 @@ static void row_hu(const struct carry *c, int64_t j, int64_t k)
     struct tap t[3];
 
     for (int64_t i = 0; i < c->to->dims[0]; i++)
-        out[i] = taps_at(c, (int64_t[3]){i, j, k}, t, at) ? (int16_t)rint(value_at(c->in, at[0], at[1], at[2]))
-                                                           : (int16_t)RESAMPLE_FILL_HU;
+        out[i] = taps_at(c, (int64_t[3]){i, j, k}, t, at)
+                     ? (int16_t)rint(value_at(c->in, at[0], at[1], at[2]))
+                     : (int16_t)RESAMPLE_FILL_HU;
 }
 
 static void row_labels(const struct carry *c, int64_t j, int64_t k)
@@ -213,7 +220,8 @@ static enum err map_make(double map[3][4], const struct grid *from, const struct
     return ERR_OK;
 }
 
-/* Where every source axis follows one target axis, samples are looked up in tables instead of computed at each voxel. */
+/* Where every source axis follows one target axis, samples are looked up in tables instead of computed at
+ * each voxel. */
 static enum err tables_make(struct carry *c)
 {
     double side = 0;
@@ -240,7 +248,8 @@ static enum err tables_make(struct carry *c)
         if (!c->tap[a])
             return ERR_MEMORY;
         for (int64_t i = 0; i < count; i++)
-            c->tap[a][i] = tap_at(c->map[a][3] + c->map[a][c->drive[a]] * (double)i, c->from->dims[a], c->step[a]);
+            c->tap[a][i] =
+                tap_at(c->map[a][3] + c->map[a][c->drive[a]] * (double)i, c->from->dims[a], c->step[a]);
     }
     return ERR_OK;
 }

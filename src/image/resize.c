@@ -6,11 +6,13 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* Lines are resized LANES at a time, so that the recursive filter runs along rows of a small block whatever axis it follows. */
+/* Lines are resized LANES at a time, so that the recursive filter runs along rows of a small block whatever
+ * axis it follows. */
 enum { LANES = 16, PAD = 12, TAPS_MAX = 4, SLICES_PER_JOB = 4 };
 #define POLE (-0.26794919243112270647) /* sqrt(3) - 2 */
 
-/* One axis: output k is the sum of taps weights times rows index[] of the (for cubic: padded and filtered) input. */
+/* One axis: output k is the sum of taps weights times rows index[] of the (for cubic: padded and filtered)
+ * input. */
 struct axis {
     int64_t n, m;
     int taps;
@@ -25,7 +27,7 @@ struct job {
     const void *in;
     void *out;
     bool i16, clip_slice, clip_all;
-    double *planes;   /* cubic across: every input slice resized in the plane */
+    double *planes;     /* cubic across: every input slice resized in the plane */
     double *low, *high; /* range of each input slice */
     atomic_bool failed;
 };
@@ -137,7 +139,8 @@ static void spline_filter(double (*c)[LANES], int64_t n)
 }
 
 /* before: axis_rows rows, the real ones from row PAD (or 0) on; behind: m rows. */
-static void axis_apply(const struct axis *a, double (*restrict before)[LANES], double (*restrict behind)[LANES])
+static void axis_apply(const struct axis *a, double (*restrict before)[LANES],
+                       double (*restrict behind)[LANES])
 {
     if (a->filter) {
         for (int64_t i = 0; i < PAD; i++) {
@@ -159,7 +162,8 @@ static void axis_apply(const struct axis *a, double (*restrict before)[LANES], d
             for (int j = 0; j < LANES; j++)
                 o[j] = w[0] * p[j] + w[1] * q[j];
         } else {
-            const double *p = before[index[0]], *q = before[index[1]], *r = before[index[2]], *s = before[index[3]];
+            const double *p = before[index[0]], *q = before[index[1]], *r = before[index[2]],
+                         *s = before[index[3]];
 
             for (int j = 0; j < LANES; j++)
                 o[j] = w[0] * p[j] + w[1] * q[j] + w[2] * r[j] + w[3] * s[j];
@@ -167,8 +171,10 @@ static void axis_apply(const struct axis *a, double (*restrict before)[LANES], d
     }
 }
 
-/* Reads `lanes` lines of `rows` samples of the input into a block; unused lanes are 0. Widens the range of what it saw. */
-static void load_input(const struct job *b, double (*block)[LANES], int64_t at, int64_t rows, int lanes, double range[2])
+/* Reads `lanes` lines of `rows` samples of the input into a block; unused lanes are 0. Widens the range of
+ * what it saw. */
+static void load_input(const struct job *b, double (*block)[LANES], int64_t at, int64_t rows, int lanes,
+                       double range[2])
 {
     const int16_t *i16 = b->i16 ? (const int16_t *)b->in + at : NULL;
     const double *f64 = b->i16 ? NULL : (const double *)b->in + at;
@@ -224,7 +230,8 @@ static void plane_resize(const struct job *b, const struct scratch *s, int64_t z
     for (int64_t y = 0; y < v->n; y += LANES) {
         int lanes = lanes_at(y, v->n);
 
-        load_input(b, before + (u->filter ? PAD : 0), z * b->in_step[2] + y * b->in_step[1], u->n, lanes, range);
+        load_input(b, before + (u->filter ? PAD : 0), z * b->in_step[2] + y * b->in_step[1], u->n, lanes,
+                   range);
         axis_apply(u, before, behind);
         for (int j = 0; j < lanes; j++)
             for (int64_t k = 0; k < u->m; k++)
@@ -418,7 +425,8 @@ static int across_axis(const enum resize_order o[3])
 static enum err resize_any(const struct resize *r, const void *in, void *out, bool i16)
 {
     int across = across_axis(r->order), order[3] = {across == 0, across == 2 ? 1 : 2, across};
-    int64_t in_step[3] = {1, r->from[0], r->from[0] * r->from[1]}, out_step[3] = {1, r->to[0], r->to[0] * r->to[1]};
+    int64_t in_step[3] = {1, r->from[0], r->from[0] * r->from[1]},
+            out_step[3] = {1, r->to[0], r->to[0] * r->to[1]};
     struct job b = {.in = in, .out = out, .i16 = i16};
     enum err err = ERR_OK;
 
@@ -429,7 +437,8 @@ static enum err resize_any(const struct resize *r, const void *in, void *out, bo
         b.out_step[i] = out_step[from];
         err = axis_make(&b.axis[i], r->from[from], r->to[from], r->order[from]);
     }
-    b.clip_all = r->order[across] == RESIZE_CUBIC && (b.axis[0].filter || b.axis[1].filter || b.axis[2].filter);
+    b.clip_all =
+        r->order[across] == RESIZE_CUBIC && (b.axis[0].filter || b.axis[1].filter || b.axis[2].filter);
     b.clip_slice = !b.clip_all && (b.axis[0].filter || b.axis[1].filter);
     if (!err)
         err = resize_run(&b);

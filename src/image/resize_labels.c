@@ -82,7 +82,8 @@ static void label_row(const struct label_job *b, const uint8_t *const row[4], co
 
     for (int64_t i = 0; i < b->r->to[0]; i++) {
         int64_t p = x->low[i], q = x->high[i];
-        uint8_t c[8] = {row[0][p], row[0][q], row[1][p], row[1][q], row[2][p], row[2][q], row[3][p], row[3][q]};
+        uint8_t c[8] = {row[0][p], row[0][q], row[1][p], row[1][q],
+                        row[2][p], row[2][q], row[3][p], row[3][q]};
         uint64_t all;
 
         memcpy(&all, c, sizeof all);

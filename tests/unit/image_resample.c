@@ -58,7 +58,8 @@ static double oracle(const struct volume *v, const double mm[3], int64_t near[3]
     for (int64_t k = (int64_t)x[2]; k < n[2] && k <= x[2] + 1; k++)
         for (int64_t j = (int64_t)x[1]; j < n[1] && j <= x[1] + 1; j++)
             for (int64_t i = (int64_t)x[0]; i < n[0] && i <= x[0] + 1; i++) {
-                double w = (1 - fabs(x[0] - (double)i)) * (1 - fabs(x[1] - (double)j)) * (1 - fabs(x[2] - (double)k));
+                double w = (1 - fabs(x[0] - (double)i)) * (1 - fabs(x[1] - (double)j)) *
+                           (1 - fabs(x[2] - (double)k));
 
                 if (w > 0)
                     sum += w * ((int16_t *)v->data)[(k * n[1] + j) * n[0] + i];
@@ -102,7 +103,8 @@ static void parallel_axes_match_the_oracle(void **state)
 
     (void)state;
     for (int o = 0; o < 3; o++) {
-        struct grid from = turned(from_dims, from_mm, 0, orders[o]), to = turned(to_dims, to_mm, 0, orders[2 - o]);
+        struct grid from = turned(from_dims, from_mm, 0, orders[o]),
+                    to = turned(to_dims, to_mm, 0, orders[2 - o]);
         struct volume *in = noise(&from, VOXEL_I16);
 
         to.affine[0][3] += 4.7; /* part of the target is outside */
@@ -214,9 +216,9 @@ static void orders_follow_the_rule(void **state)
         double now[3], then[3];
         int order[3];
     } rows[] = {
-        {{0.8, 0.8, 5}, {1, 1, 1}, {3, 3, 1}},   {{0.8, 0.8, 2.4}, {1, 1, 1}, {3, 3, 3}},
-        {{5, 0.8, 0.8}, {1, 1, 1}, {1, 3, 3}},   {{5, 5, 0.8}, {1, 1, 4}, {3, 3, 3}},
-        {{1, 1, 1}, {1, 4, 1}, {3, 1, 3}},       {{1, 1, 1}, {4, 4, 1}, {3, 3, 3}},
+        {{0.8, 0.8, 5}, {1, 1, 1}, {3, 3, 1}}, {{0.8, 0.8, 2.4}, {1, 1, 1}, {3, 3, 3}},
+        {{5, 0.8, 0.8}, {1, 1, 1}, {1, 3, 3}}, {{5, 5, 0.8}, {1, 1, 4}, {3, 3, 3}},
+        {{1, 1, 1}, {1, 4, 1}, {3, 1, 3}},     {{1, 1, 1}, {4, 4, 1}, {3, 3, 3}},
     };
 
     (void)state;

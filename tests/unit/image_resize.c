@@ -77,24 +77,24 @@ static void golden_cubic(void **state)
 {
     (void)state;
     check_golden(with_orders(RESIZE_CUBIC, RESIZE_CUBIC, RESIZE_CUBIC),
-                 (double[]){0.788042831, 12.816224, -0.19298397, 0.19371785, 0.14615743, -0.0025159125, 0.22599089,
-                            -0.22681806, 0.38599248});
+                 (double[]){0.788042831, 12.816224, -0.19298397, 0.19371785, 0.14615743, -0.0025159125,
+                            0.22599089, -0.22681806, 0.38599248});
 }
 
 static void golden_linear(void **state)
 {
     (void)state;
     check_golden(with_orders(RESIZE_LINEAR, RESIZE_LINEAR, RESIZE_LINEAR),
-                 (double[]){1.24952049, 7.33894223, -0.13119362, 0.1071188, 0.11147091, 0.019689608, 0.20072302,
-                            -0.15453687, 0.33663171});
+                 (double[]){1.24952049, 7.33894223, -0.13119362, 0.1071188, 0.11147091, 0.019689608,
+                            0.20072302, -0.15453687, 0.33663171});
 }
 
 static void golden_separate(void **state)
 {
     (void)state;
     check_golden(with_orders(RESIZE_CUBIC, RESIZE_CUBIC, RESIZE_NEAREST),
-                 (double[]){-0.306405087, 14.4786289, -0.14667264, 0.1827075, 0.13432323, 0.017662309, 0.23499259,
-                            -0.18601087, 0.37921232});
+                 (double[]){-0.306405087, 14.4786289, -0.14667264, 0.1827075, 0.13432323, 0.017662309,
+                            0.23499259, -0.18601087, 0.37921232});
 }
 
 static void line(enum resize_order order, int64_t to, const double *want)
@@ -117,7 +117,8 @@ static void golden_lines(void **state)
 {
     (void)state;
     line(RESIZE_CUBIC, 8,
-         (double[]){1, 3.1607670151, 4.9250565952, 2.3486399471, 3.6086132230, 7.8673834985, 5.7819651939, 2.4250526321});
+         (double[]){1, 3.1607670151, 4.9250565952, 2.3486399471, 3.6086132230, 7.8673834985, 5.7819651939,
+                    2.4250526321});
     line(RESIZE_CUBIC, 3, (double[]){2.5831152472, 2, 5.0425599412});
     line(RESIZE_LINEAR, 8, (double[]){1, 2.75, 4.8125, 2.9375, 3.875, 7.625, 5.1875, 3});
     line(RESIZE_LINEAR, 3, (double[]){7.0 / 3, 2, 14.0 / 3});
