@@ -1,0 +1,25 @@
+/* The deterministic numbers of the specifications' golden vectors: G(name, n) of seg-nnunet.md section 20. */
+#ifndef D4M_TEST_GOLDEN_H
+#define D4M_TEST_GOLDEN_H
+
+#include <stdint.h>
+
+/* n values in [-1/2, 1/2). */
+static inline void golden(double *out, const char *name, int64_t n)
+{
+    uint32_t s = 2166136261u;
+
+    for (const char *c = name; *c; c++)
+        s = (s ^ (uint8_t)*c) * 16777619u;
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t u = s + 2654435761u * (uint32_t)(i + 1);
+        u ^= u >> 16;
+        u *= 0x85ebca6bu;
+        u ^= u >> 13;
+        u *= 0xc2b2ae35u;
+        u ^= u >> 16;
+        out[i] = (double)u / 4294967296.0 - 0.5;
+    }
+}
+
+#endif
