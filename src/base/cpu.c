@@ -1,38 +1,18 @@
 #include "base/cpu.h"
 
-#include <cpuid.h>
-#include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
-/* Register state that the system saves at a task switch (XCR0). The byte form serves assemblers of any age.
- */
-static uint32_t saved_state(void)
-{
-    uint32_t low, high;
-
-    __asm__ volatile(".byte 0x0f, 0x01, 0xd0" : "=a"(low), "=d"(high) : "c"(0));
-    return low;
-}
-
-static int has(uint32_t word, uint32_t bits)
-{
-    return (word & bits) == bits;
-}
-
-/* Bits: Intel SDM volume 2, CPUID leaves 1 and 7. */
+/* The builtins also ask whether the system saves the wide registers. */
 enum cpu_isa cpu_best(void)
 {
-    const uint32_t osxsave = 1u << 27, avx = 1u << 28, fma = 1u << 12;
-    const uint32_t avx2 = 1u << 5, bmi2 = 1u << 8;
-    const uint32_t avx512 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31; /* F, DQ, BW, VL */
-    const uint32_t ymm = 0x6, zmm = 0xe6;
-    uint32_t a, b, c, d, b7;
-
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !has(c, osxsave | avx | fma) || !has(saved_state(), ymm))
+    __builtin_cpu_init();
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("bmi2"))
         return CPU_NONE;
-    if (!__get_cpuid_count(7, 0, &a, &b7, &c, &d) || !has(b7, avx2 | bmi2))
-        return CPU_NONE;
-    return has(b7, avx512) && has(saved_state(), zmm) ? CPU_AVX512 : CPU_AVX2;
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw"))
+        return CPU_AVX512;
+    return CPU_AVX2;
 }
 
 const char *cpu_isa_name(enum cpu_isa isa)
@@ -42,14 +22,14 @@ const char *cpu_isa_name(enum cpu_isa isa)
 
 const char *cpu_model(char buf[64])
 {
-    uint32_t word[12];
-    char text[sizeof word + 1];
+    FILE *f = fopen("/proc/cpuinfo", "re");
+    char line[256];
 
-    for (uint32_t i = 0; i < 3; i++) /* leaves 80000002h to 80000004h hold 16 characters each */
-        if (!__get_cpuid(0x80000002u + i, &word[4 * i], &word[4 * i + 1], &word[4 * i + 2], &word[4 * i + 3]))
-            return strcpy(buf, "unknown");
-    memcpy(text, word, sizeof word);
-    text[sizeof word] = 0;
-    strcpy(buf, text + strspn(text, " "));
+    strcpy(buf, "unknown");
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "model name : %63[^\n]", buf) == 1)
+            break;
+    if (f)
+        fclose(f);
     return buf;
 }
