@@ -121,7 +121,7 @@ static inline struct built build_file(const struct build *b, const void *voxels,
 
     if (c.offset == 0 && !c.pair)
         c.offset = (double)header + 4;
-    at = c.pair ? header : c.offset > 0 && c.offset < 1e6 ? (size_t)c.offset : header + 4;
+    at = c.pair ? header : c.offset >= (double)header && c.offset < 1e6 ? (size_t)c.offset : header + 4;
     f.size = at + n;
     f.data = calloc(f.size, 1);
     if (c.version == 1)

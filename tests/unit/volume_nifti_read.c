@@ -242,7 +242,7 @@ static void labels_are_mapped(void **state)
     assert_ok(labels_of(l, 4, (double[]){0, 1, 2, 1}, "1=2,2=1")); /* once, not in a chain */
     assert_memory_equal(l, ((uint8_t[]){0, 2, 1, 2}), 4);
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        int code = labels_of(l, 4, (double[]){0, 0, 0, 0}, wrong[i]);
+        enum err code = labels_of(l, 4, (double[]){0, 0, 0, 0}, wrong[i]);
         if (strcmp(wrong[i], "255=2,")) /* a comma at the end does no harm */
             assert_int_equal(code, ERR_USAGE);
     }
