@@ -19,6 +19,7 @@ struct conv {
     int64_t kernel[3], stride[3], pad[3], dilation[3];
     int64_t groups;
     int64_t size[3];                                  /* conv_dx: spatial size of its output; 0: the smallest that fits */
+    int64_t no_bias;                                  /* 1: without bias (layers only) */
 };
 #define CUBE(k) {k, k, k}
 
