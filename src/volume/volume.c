@@ -4,7 +4,7 @@
 #include "base/par.h"
 #include <string.h>
 
-enum { TILE = 32 };
+enum { TILE = 64 };
 
 size_t voxel_size(enum voxel type)
 {
@@ -75,14 +75,18 @@ struct reorder {
     int64_t dims[3], stride[3], start;
 };
 
-static void copy_voxel(char *to, const char *from, size_t size)
+/* n voxels one behind the other from every stride-th voxel. */
+static void gather(char *to, const char *from, int64_t n, int64_t stride, size_t size)
 {
-    if (size == 2)
-        memcpy(to, from, 2);
-    else if (size == 1)
-        *to = *from;
+    if (size == 1)
+        for (int64_t i = 0; i < n; i++)
+            to[i] = from[i * stride];
+    else if (size == 2)
+        for (int64_t i = 0; i < n; i++)
+            memcpy(to + 2 * i, from + 2 * i * stride, 2);
     else
-        memcpy(to, from, 4);
+        for (int64_t i = 0; i < n; i++)
+            memcpy(to + 4 * i, from + 4 * i * stride, 4);
 }
 
 /* One output slice in tiles, so that a transposition stays in cache. */
@@ -95,12 +99,12 @@ static void reorder_slice(void *ctx, int64_t z)
     for (int64_t y0 = 0; y0 < r->dims[1]; y0 += TILE) {
         for (int64_t x0 = 0; x0 < r->dims[0]; x0 += TILE) {
             int64_t y1 = y0 + TILE < r->dims[1] ? y0 + TILE : r->dims[1];
-            int64_t x1 = x0 + TILE < r->dims[0] ? x0 + TILE : r->dims[0];
+            int64_t n = x0 + TILE < r->dims[0] ? TILE : r->dims[0] - x0;
 
             for (int64_t y = y0; y < y1; y++)
-                for (int64_t x = x0; x < x1; x++)
-                    copy_voxel(out + (y * r->dims[0] + x) * (int64_t)r->size,
-                               in + (y * r->stride[1] + x * r->stride[0]) * (int64_t)r->size, r->size);
+                gather(out + (y * r->dims[0] + x0) * (int64_t)r->size,
+                       in + (y * r->stride[1] + x0 * r->stride[0]) * (int64_t)r->size, n, r->stride[0],
+                       r->size);
         }
     }
 }
