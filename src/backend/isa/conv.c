@@ -1,0 +1,83 @@
+#include "backend/isa/conv.h"
+#include "backend/isa/matmul.h"
+
+static struct conv_shape group_shape(const struct conv_shape *s)
+{
+    struct conv_shape g = *s;
+
+    g.ci /= s->groups;
+    g.co /= s->groups;
+    g.groups = 1;
+    return g;
+}
+
+/* The 1 x 1 x 1 convolution: y (V, Co) = x (V, Ci) w', its gradients dx = dy w and dw = dy' x. */
+static struct matmul_shape product_shape(const struct conv_shape *s, enum conv_dir dir)
+{
+    const int64_t voxels = conv_voxels(s->n, s->in);
+
+    switch (dir) {
+    case CONV_FORWARD:
+        return (struct matmul_shape){.batch = 1, .m = voxels, .n = s->co, .k = s->ci, .trans_b = true};
+    case CONV_DX:
+        return (struct matmul_shape){.batch = 1, .m = voxels, .n = s->ci, .k = s->co};
+    default:
+        return (struct matmul_shape){.batch = 1, .m = s->co, .n = s->ci, .k = voxels, .trans_a = true};
+    }
+}
+
+static void product_run(const struct conv_shape *s, enum conv_dir dir, const struct conv_buf *b)
+{
+    const struct matmul_shape shape = product_shape(s, dir);
+    struct matmul_buf m = {.bias = b->bias, .work = b->work, .threads = b->threads};
+
+    m.a = dir == CONV_FORWARD ? b->x : b->y;
+    m.a_pitch = dir == CONV_FORWARD ? b->x_pitch : b->y_pitch;
+    m.b = dir == CONV_DW ? b->x : b->w;
+    m.b_pitch = dir == CONV_DW ? b->x_pitch : s->ci;
+    m.c = dir == CONV_FORWARD ? b->y : dir == CONV_DX ? b->x : b->w;
+    m.c_pitch = dir == CONV_FORWARD ? b->y_pitch : dir == CONV_DX ? b->x_pitch : s->ci;
+    matmul_run(&shape, &m);
+}
+
+size_t conv_scratch(const struct conv_shape *s, enum conv_dir dir, int threads)
+{
+    const struct conv_shape g = group_shape(s);
+
+    if (conv_is_product(&g)) {
+        const struct matmul_shape m = product_shape(&g, dir);
+        return matmul_scratch(&m, threads);
+    }
+    if (dir == CONV_DW)
+        return conv_dw_scratch(&g, threads);
+    return conv_few_accepts(&g, dir) ? conv_few_scratch(&g, dir, threads)
+                                     : conv_direct_scratch(&g, dir, threads);
+}
+
+static void group_run(const struct conv_shape *s, enum conv_dir dir, const struct conv_buf *b)
+{
+    if (conv_is_product(s))
+        product_run(s, dir, b);
+    else if (dir == CONV_DW)
+        conv_dw_run(s, b);
+    else if (conv_few_accepts(s, dir))
+        conv_few_run(s, dir, b);
+    else
+        conv_direct_run(s, dir, b);
+}
+
+void conv_run(const struct conv_shape *s, enum conv_dir dir, const struct conv_buf *b)
+{
+    const struct conv_shape g = group_shape(s);
+    const int64_t weights = g.co * g.ci * conv_taps(&g);
+
+    for (int64_t i = 0; i < s->groups; i++) {
+        struct conv_buf slice = *b;
+        slice.x = (REAL *)b->x + i * g.ci;
+        slice.y = (REAL *)b->y + i * g.co;
+        slice.w = (REAL *)b->w + i * weights;
+        if (b->bias)
+            slice.bias = (const REAL *)b->bias + i * (dir == CONV_DX ? g.ci : g.co);
+        group_run(&g, dir, &slice);
+    }
+}

@@ -1,0 +1,35 @@
+/* The direct convolution. conv.c cuts groups and chooses a path by the shape alone; each path takes a shape
+ * with one group and buffers that are that group's slices. */
+#ifndef D4M_BACKEND_ISA_CONV_H
+#define D4M_BACKEND_ISA_CONV_H
+
+#include "backend/conv_plan.h"
+#include "backend/isa/vec.h"
+
+#define conv_scratch KERNEL(conv_scratch)
+#define conv_run KERNEL(conv_run)
+#define conv_direct_scratch KERNEL(conv_direct_scratch)
+#define conv_direct_run KERNEL(conv_direct_run)
+#define conv_few_accepts KERNEL(conv_few_accepts)
+#define conv_few_scratch KERNEL(conv_few_scratch)
+#define conv_few_run KERNEL(conv_few_run)
+#define conv_dw_scratch KERNEL(conv_dw_scratch)
+#define conv_dw_run KERNEL(conv_dw_run)
+
+size_t conv_scratch(const struct conv_shape *s, enum conv_dir dir, int threads);
+void conv_run(const struct conv_shape *s, enum conv_dir dir, const struct conv_buf *b);
+
+/* Forward and by data, any shape. */
+size_t conv_direct_scratch(const struct conv_shape *s, enum conv_dir dir, int threads);
+void conv_direct_run(const struct conv_shape *s, enum conv_dir dir, const struct conv_buf *b);
+
+/* Forward and by data into few channels, with the taps along w as columns. */
+bool conv_few_accepts(const struct conv_shape *s, enum conv_dir dir);
+size_t conv_few_scratch(const struct conv_shape *s, enum conv_dir dir, int threads);
+void conv_few_run(const struct conv_shape *s, enum conv_dir dir, const struct conv_buf *b);
+
+/* By weights, any shape. */
+size_t conv_dw_scratch(const struct conv_shape *s, int threads);
+void conv_dw_run(const struct conv_shape *s, const struct conv_buf *b);
+
+#endif

@@ -1,0 +1,347 @@
+#include "backend/isa/conv.h"
+#include "backend/isa/pack.h"
+#include <omp.h>
+
+/* Forward and by data. A task is a block of destination planes, rows and columns of one sample, with all
+ * phases and channels. Its source block, halo included, is copied once into a private buffer with the zero
+ * padding in place:
+ *
+ *     source block                    a row of the destination block (one phase)
+ *     +--0-0-0-0-0-0-0-0-+            = sum over the valid (kd, kh): rows of the source block
+ *     | 0 x x x x x x x 0|              times (kw, channel) x (destination channel) of the packed weights
+ *     | 0 x x x x x x x 0|
+ *     +--------|_____|---+            kw * channels contiguous values of the buffer are one segment's k
+ *
+ * so that no tile is special. Rows above or below the volume are neither copied nor visited. A source that
+ * needs no padding is read in place. */
+struct direct {
+    const struct conv_shape *s;
+    struct conv_axis axis[3];
+    int64_t depth, cols; /* channels of the source, of the destination */
+    int64_t panels, taps;
+    int64_t block[3], blocks[3]; /* destination positions per phase of a task; tasks per axis */
+    int64_t panel_parts;         /* a task may do only a part of the panels */
+    bool in_place;
+    size_t bias_bytes, packed_bytes, shared_bytes, list_bytes, block_bytes, thread_bytes;
+    /* set for a run */
+    const REAL *source;
+    REAL *dest, *packed, *bias;
+    int64_t *place; /* (kW): see taps_place */
+    int64_t source_pitch, dest_pitch;
+    char *threads; /* each thread's own part of the work buffer */
+};
+
+/* Source positions that n destination positions of one phase and all their taps span. */
+static int64_t source_extent(const struct conv_axis *a, int64_t n)
+{
+    return (n - 1) * a->step_in + a->high - a->low + 1;
+}
+
+static int64_t dest_count(const struct conv_axis *a)
+{
+    return ceil_div(a->dest, a->step_out);
+}
+
+static int64_t block_elements(const struct direct *q)
+{
+    int64_t count = q->depth * source_extent(&q->axis[2], q->block[2]);
+
+    for (int i = 0; i < 2; i++)
+        count *= min64(source_extent(&q->axis[i], q->block[i]), q->axis[i].source);
+    return count;
+}
+
+static bool reads_inside(const struct conv_axis *a)
+{
+    return a->low >= 0 && (dest_count(a) - 1) * a->step_in + a->high < a->source;
+}
+
+static void block_grow(struct direct *q, int axis, int64_t max, int64_t limit)
+{
+    while (q->block[axis] < max) {
+        q->block[axis]++;
+        if (block_elements(q) > limit) {
+            q->block[axis]--;
+            return;
+        }
+    }
+}
+
+/* As many positions as keep the source block near BLOCK_BYTES: whole rows first, then rows, then planes. A
+ * packed panel that does not stay in the second cache is read once per block: then larger blocks are better.
+ */
+static void block_choose(struct direct *q)
+{
+    enum {
+        BLOCK_BYTES = 384 << 10,
+        PANEL_BYTES = 512 << 10,
+        ROWS = 8,
+        ROWS_MAX = 16,
+        PLANES_MAX = 8,
+        WIDTH_MIN = 64
+    };
+    const int64_t panel = q->taps * q->depth * TILE_COLS * (int64_t)sizeof(REAL);
+    const int64_t limit = (panel > PANEL_BYTES ? 3 * BLOCK_BYTES : BLOCK_BYTES) / (int64_t)sizeof(REAL);
+    const int64_t count[3] = {dest_count(&q->axis[0]), dest_count(&q->axis[1]), dest_count(&q->axis[2])};
+    int64_t *b = q->block;
+
+    b[0] = 1;
+    b[1] = min64(ROWS, count[1]);
+    b[2] = count[2];
+    while (b[1] > 1 && block_elements(q) > limit)
+        b[1] /= 2;
+    while (b[2] > WIDTH_MIN && block_elements(q) > limit)
+        b[2] = ceil_div(b[2], 2);
+    block_grow(q, 1, min64(ROWS_MAX, count[1]), limit);
+    block_grow(q, 0, min64(PLANES_MAX, count[0]), limit);
+    for (int i = 0; i < 3; i++) {
+        q->blocks[i] = ceil_div(count[i], b[i]);
+        b[i] = ceil_div(count[i], q->blocks[i]);
+        q->blocks[i] = ceil_div(count[i], b[i]);
+    }
+}
+
+static void direct_plan(struct direct *q, const struct conv_shape *s, enum conv_dir dir, int threads)
+{
+    q->s = s;
+    for (int i = 0; i < 3; i++)
+        q->axis[i] = conv_axis_make(s, dir, i);
+    q->depth = dir == CONV_DX ? s->co : s->ci;
+    q->cols = dir == CONV_DX ? s->ci : s->co;
+    q->panels = ceil_div(q->cols, TILE_COLS);
+    q->taps = conv_taps(s);
+    q->in_place = reads_inside(&q->axis[0]) && reads_inside(&q->axis[1]) && reads_inside(&q->axis[2]);
+    block_choose(q);
+    /* few blocks: let several tasks share one, each with its own copy and some of the panels */
+    const int64_t tasks = s->n * q->blocks[0] * q->blocks[1] * q->blocks[2];
+    q->panel_parts = max64(1, min64(q->panels, ceil_div(4 * threads, tasks)));
+
+    q->list_bytes = list_bytes(q->taps);
+    q->block_bytes = q->in_place ? 0 : work_bytes(block_elements(q));
+    q->thread_bytes = 2 * q->list_bytes + q->block_bytes;
+    q->bias_bytes = work_bytes(q->panels * TILE_COLS);
+    q->packed_bytes = work_bytes(q->panels * TILE_COLS * q->taps * q->depth);
+    q->shared_bytes = q->bias_bytes + q->packed_bytes + list_bytes(s->kernel[2]);
+}
+
+size_t conv_direct_scratch(const struct conv_shape *s, enum conv_dir dir, int threads)
+{
+    struct direct q = {0};
+
+    direct_plan(&q, s, dir, threads);
+    return q.shared_bytes + (size_t)threads * q.thread_bytes;
+}
+
+/* ---- weights: packed[panel][kd][kh][kw by phase, in source order][k][TILE_COLS] ---- */
+
+/* place[kw] = where tap kw stands along w among the packed ones; -1 if no phase uses it. */
+static void taps_place(const struct conv_axis *w, int64_t *place)
+{
+    for (int64_t kw = 0; kw < w->kernel; kw++)
+        place[kw] = -1;
+    for (int64_t f = 0; f < w->phases; f++) {
+        const struct conv_phase p = conv_axis_phase(w, f);
+        for (int64_t i = 0; i < p.taps; i++)
+            place[p.tap0 + i * p.tap_step] = p.packed + i;
+    }
+}
+
+/* All taps of row k of one panel. */
+static void weights_pack(const struct direct *q, const REAL *w, int64_t panel, int64_t k)
+{
+    const bool by_data = q->axis[2].by_data;
+    const int64_t k_step = by_data ? q->s->ci * q->taps : q->taps,
+                  col_step = by_data ? q->taps : q->s->ci * q->taps;
+    const int64_t kw_count = q->s->kernel[2], rows = q->taps / kw_count; /* rows: (kd, kh) */
+    const int cols = (int)min64(q->cols - panel * TILE_COLS, TILE_COLS);
+    const int padded = cols > VEC_LANES ? TILE_COLS : VEC_LANES;
+    const REAL *from = w + k * k_step + panel * TILE_COLS * col_step;
+    REAL *to = q->packed + panel * q->taps * q->depth * TILE_COLS + k * TILE_COLS;
+
+    for (int64_t kw = 0; kw < kw_count; kw++) {
+        if (q->place[kw] < 0)
+            continue;
+        for (int64_t r = 0; r < rows; r++) {
+            REAL *line = to + (r * kw_count + q->place[kw]) * q->depth * TILE_COLS;
+            for (int i = 0; i < cols; i++)
+                line[i] = from[r * kw_count + kw + i * col_step];
+            for (int i = cols; i < padded; i++)
+                line[i] = 0;
+        }
+    }
+}
+
+/* ---- one task ---- */
+
+struct block {
+    int64_t n, t0[3], t1[3]; /* sample; destination positions per phase */
+    int64_t s0[3], s1[3];    /* source positions that exist; along w, with the padding */
+    int64_t panel0, panel1;
+    const REAL *base;          /* the source voxel (s0[0], s0[1], s0[2]) */
+    int64_t row, plane, voxel; /* elements from row to row, plane to plane, voxel to voxel */
+    int64_t *a_seg, *b_seg;
+};
+
+static const REAL *source_row(const struct direct *q, int64_t n, int64_t d, int64_t h)
+{
+    return q->source +
+           ((n * q->axis[0].source + d) * q->axis[1].source + h) * q->axis[2].source * q->source_pitch;
+}
+
+static void block_range(const struct direct *q, struct block *b, int i, int64_t index)
+{
+    const struct conv_axis *a = &q->axis[i];
+
+    b->t0[i] = index * q->block[i];
+    b->t1[i] = min64(b->t0[i] + q->block[i], dest_count(a));
+    b->s0[i] = b->t0[i] * a->step_in + a->low;
+    b->s1[i] = b->s0[i] + source_extent(a, b->t1[i] - b->t0[i]);
+    if (i < 2) {
+        b->s0[i] = max64(b->s0[i], 0);
+        b->s1[i] = min64(b->s1[i], a->source);
+    }
+}
+
+/* Points the block at its source, or copies it with its padding along w. */
+static void block_load(const struct direct *q, struct block *b, REAL *buffer)
+{
+    const int64_t width = b->s1[2] - b->s0[2];
+
+    if (q->in_place) {
+        b->voxel = q->source_pitch;
+        b->row = q->axis[2].source * b->voxel;
+        b->plane = q->axis[1].source * b->row;
+        b->base = source_row(q, b->n, b->s0[0], b->s0[1]) + b->s0[2] * b->voxel;
+        return;
+    }
+    const struct pack_span span = {.first = b->s0[2],
+                                   .count = width,
+                                   .size = q->axis[2].source,
+                                   .channels = q->depth,
+                                   .pitch = q->source_pitch,
+                                   .to_pitch = q->depth};
+    b->voxel = q->depth;
+    b->row = width * b->voxel;
+    b->plane = max64(b->s1[1] - b->s0[1], 0) * b->row;
+    b->base = buffer;
+    for (int64_t d = b->s0[0]; d < b->s1[0]; d++)
+        for (int64_t h = b->s0[1]; h < b->s1[1]; h++)
+            pack_row(buffer + (d - b->s0[0]) * b->plane + (h - b->s0[1]) * b->row, source_row(q, b->n, d, h),
+                     &span);
+}
+
+/* Segments of one destination row: the source rows that exist, each one segment if the taps along w read
+ * contiguous values, else one per tap. Offsets are relative to the first source voxel along w. Returns their
+ * number. */
+static int64_t row_segments(const struct direct *q, const struct block *b, const struct conv_phase p[3],
+                            const int64_t t[2], bool joined)
+{
+    int64_t count = 0;
+
+    for (int64_t i = 0; i < p[0].taps; i++) {
+        const int64_t d = t[0] * q->axis[0].step_in + p[0].off0 + i * p[0].off_step;
+        if (d < 0 || d >= q->axis[0].source)
+            continue;
+        for (int64_t j = 0; j < p[1].taps; j++) {
+            const int64_t h = t[1] * q->axis[1].step_in + p[1].off0 + j * p[1].off_step;
+            if (h < 0 || h >= q->axis[1].source)
+                continue;
+            const int64_t kd = p[0].tap0 + i * p[0].tap_step, kh = p[1].tap0 + j * p[1].tap_step;
+            const int64_t taps = (kd * q->s->kernel[1] + kh) * q->s->kernel[2] + p[2].packed;
+            for (int64_t e = 0; e < (joined ? 1 : p[2].taps); e++) {
+                b->a_seg[count] =
+                    (d - b->s0[0]) * b->plane + (h - b->s0[1]) * b->row + e * p[2].off_step * b->voxel;
+                b->b_seg[count++] = (taps + e) * q->depth * TILE_COLS;
+            }
+        }
+    }
+    return count;
+}
+
+/* All rows of the block, for one phase and one panel. */
+static void panel_run(const struct direct *q, const struct block *b, const int64_t phase[3], int64_t panel)
+{
+    struct conv_phase p[3];
+    for (int i = 0; i < 3; i++)
+        p[i] = conv_axis_phase(&q->axis[i], phase[i]);
+    const int64_t t1[3] = {min64(b->t1[0], p[0].count), min64(b->t1[1], p[1].count),
+                           min64(b->t1[2], p[2].count)};
+    const bool joined = p[2].taps > 0 && (p[2].taps == 1 || (p[2].off_step == 1 && b->voxel == q->depth));
+    const int64_t first = b->t0[2] * q->axis[2].step_in + p[2].off0 - b->s0[2];
+    const REAL *packed = q->packed + panel * q->taps * q->depth * TILE_COLS;
+    const int cols = (int)min64(q->cols - panel * TILE_COLS, TILE_COLS);
+    struct tile tile = {.depth = (joined ? p[2].taps : 1) * q->depth,
+                        .a_seg = b->a_seg,
+                        .b_seg = b->b_seg,
+                        .a_row = q->axis[2].step_in * b->voxel,
+                        .a_step = 1,
+                        .b_step = TILE_COLS,
+                        .c_row = q->axis[2].step_out * q->dest_pitch,
+                        .bias = q->bias ? q->bias + panel * TILE_COLS : NULL};
+
+    if (t1[2] <= b->t0[2])
+        return;
+    for (int64_t td = b->t0[0]; td < t1[0]; td++) {
+        const int64_t d = phase[0] + td * q->axis[0].step_out;
+        for (int64_t th = b->t0[1]; th < t1[1]; th++) {
+            const int64_t h = phase[1] + th * q->axis[1].step_out;
+            const int64_t w = phase[2] + b->t0[2] * q->axis[2].step_out;
+            const int64_t voxel = ((b->n * q->axis[0].dest + d) * q->axis[1].dest + h) * q->axis[2].dest + w;
+            tile.segments = row_segments(q, b, p, (const int64_t[2]){td, th}, joined);
+            tile_column(&tile, t1[2] - b->t0[2], cols, b->base + first * b->voxel, packed,
+                        q->dest + voxel * q->dest_pitch + panel * TILE_COLS);
+        }
+    }
+}
+
+static void task_run(const struct direct *q, int64_t task)
+{
+    char *part = q->threads + (size_t)omp_get_thread_num() * q->thread_bytes;
+    struct block b = {.a_seg = (int64_t *)(void *)part, .b_seg = (int64_t *)(void *)(part + q->list_bytes)};
+    int64_t phase[3];
+
+    b.panel0 = q->panels * (task % q->panel_parts) / q->panel_parts;
+    b.panel1 = q->panels * (task % q->panel_parts + 1) / q->panel_parts;
+    task /= q->panel_parts;
+    for (int i = 2; i >= 0; i--) {
+        block_range(q, &b, i, task % q->blocks[i]);
+        task /= q->blocks[i];
+    }
+    b.n = task;
+    block_load(q, &b, (REAL *)(void *)(part + q->thread_bytes - q->block_bytes));
+    for (phase[0] = 0; phase[0] < q->axis[0].phases; phase[0]++)
+        for (phase[1] = 0; phase[1] < q->axis[1].phases; phase[1]++)
+            for (phase[2] = 0; phase[2] < q->axis[2].phases; phase[2]++)
+                for (int64_t panel = b.panel0; panel < b.panel1; panel++)
+                    panel_run(q, &b, phase, panel);
+}
+
+void conv_direct_run(const struct conv_shape *s, enum conv_dir dir, const struct conv_buf *b)
+{
+    struct direct q = {0};
+
+    direct_plan(&q, s, dir, b->threads);
+    q.source = dir == CONV_DX ? b->y : b->x;
+    q.dest = dir == CONV_DX ? b->x : b->y;
+    q.source_pitch = dir == CONV_DX ? b->y_pitch : b->x_pitch;
+    q.dest_pitch = dir == CONV_DX ? b->x_pitch : b->y_pitch;
+    q.packed = (REAL *)(void *)((char *)b->work + q.bias_bytes);
+    q.place = (int64_t *)(void *)((char *)b->work + q.bias_bytes + q.packed_bytes);
+    q.threads = (char *)b->work + q.shared_bytes;
+    taps_place(&q.axis[2], q.place);
+    if (b->bias) {
+        q.bias = b->work;
+        pack_bias(q.bias, b->bias, q.cols);
+    }
+    const int64_t tasks = s->n * q.blocks[0] * q.blocks[1] * q.blocks[2] * q.panel_parts;
+#pragma omp parallel num_threads(b->threads)
+    {
+#pragma omp for schedule(static) collapse(2)
+        for (int64_t panel = 0; panel < q.panels; panel++)
+            for (int64_t k = 0; k < q.depth; k++)
+                weights_pack(&q, b->w, panel, k);
+#pragma omp for schedule(dynamic)
+        for (int64_t i = 0; i < tasks; i++)
+            task_run(&q, i);
+    }
+}

@@ -1,0 +1,360 @@
+#include "backend/isa/conv.h"
+#include "backend/isa/pack.h"
+#include <omp.h>
+
+/* By weights: dw[kd, kh] (kw*Ci rows, Co columns) += x' dy over all voxels of y, which are cut into boxes and
+ * chunks of boxes.
+ *
+ *     for each chunk:  for each box:   copy x's part, its padding in place;  pack dy's part into panels
+ *                      for each (kd, kh): rows (kw, ci) of the copy  x  panels of dy, k = the box's voxels ->
+ * partial sums dw = the chunks' partial sums, added in order and transposed to (Co, Ci, kD, kH, kW)
+ *
+ * Boxes and chunks follow from the shape. A task does one chunk for some taps and some panels, which changes
+ * no bit: small weights stay in cache while all taps read a box; for large ones a task takes one kd or one
+ * (kd, kh), with larger boxes. Few channels in y: the roles are exchanged, rows are y's channels and columns
+ * (kw, ci). */
+enum {
+    BOX_VOXELS = 1024,
+    BOX_ELEMENTS = 96 << 10, /* of x's copy */
+    TASK_WEIGHTS = 64 << 10, /* partial sums that a task keeps in cache */
+    CHUNK_VOXELS = 1024,
+    CHUNKS_MAX = 32,
+    PARTIAL_MAX = 16 << 20, /* elements of all partial sums */
+    EXCHANGE_BELOW = 16,    /* channels of y */
+    SPREAD_FROM = 64 /* channels of x from which its copy gets an odd number of cache lines per voxel */
+};
+
+struct by_weights {
+    const struct conv_shape *s;
+    const struct conv_buf *b;
+    int64_t weights;                 /* elements of dw */
+    int64_t box[4], boxes[4], count; /* N, D, H, W: voxels of y; how many; in all */
+    int64_t chunks;
+    int64_t part[2], parts[2]; /* taps of a task along kD and kH; parts per axis */
+    int64_t panel_parts;
+    bool exchange, joined; /* joined: (kw, ci) is contiguous in the copy */
+    int64_t voxel;         /* elements per voxel of the copy */
+    int64_t groups,
+        width; /* kw*Ci as groups of `width` contiguous channels: one if joined, else one per kw */
+    int64_t panels, panel_size; /* of dy in a box */
+    size_t list_bytes, copy_bytes, thread_bytes, partial_bytes;
+    REAL *partial;
+    char *threads; /* each thread's own part of the work buffer */
+};
+
+static int64_t copy_extent(const struct by_weights *q, int i, int64_t positions)
+{
+    const int64_t taps = i == 2 ? q->s->kernel[2] : q->part[i];
+
+    return (positions - 1) * q->s->stride[i] + (taps - 1) * q->s->dilation[i] + 1;
+}
+
+static int64_t box_elements(const struct by_weights *q)
+{
+    int64_t count = q->box[0] * q->voxel * copy_extent(q, 2, q->box[3]);
+
+    for (int i = 0; i < 2; i++)
+        count *= min64(copy_extent(q, i, q->box[i + 1]), q->s->in[i]);
+    return count;
+}
+
+static bool box_fits(const struct by_weights *q)
+{
+    return q->box[0] * q->box[1] * q->box[2] * q->box[3] <= BOX_VOXELS && box_elements(q) <= BOX_ELEMENTS;
+}
+
+/* The largest box along one axis, smaller axes being whole already. */
+static void box_grow(struct by_weights *q, int axis, int64_t size)
+{
+    while (q->box[axis] < size && box_fits(q))
+        q->box[axis]++;
+    if (q->box[axis] > 1 && !box_fits(q))
+        q->box[axis]--;
+    q->boxes[axis] = ceil_div(size, q->box[axis]);
+    q->box[axis] = ceil_div(size, q->boxes[axis]);
+    q->boxes[axis] = ceil_div(size, q->box[axis]);
+}
+
+static void boxes_choose(struct by_weights *q)
+{
+    const int64_t size[4] = {q->s->n, q->s->out[0], q->s->out[1], q->s->out[2]};
+
+    for (int i = 0; i < 4; i++)
+        q->box[i] = 1;
+    q->count = 1;
+    for (int i = 3; i >= 0; i--) {
+        if (i == 3 || q->box[i + 1] == size[i + 1])
+            box_grow(q, i, size[i]);
+        else
+            q->boxes[i] = size[i];
+        q->count *= q->boxes[i];
+    }
+}
+
+/* All taps if their weights stay in cache, else one kd, else one (kd, kh). */
+static void parts_choose(struct by_weights *q)
+{
+    const int64_t *kernel = q->s->kernel;
+    const int64_t row = kernel[2] * q->s->ci * q->s->co;
+
+    q->part[0] = kernel[0] * kernel[1] * row <= TASK_WEIGHTS ? kernel[0] : 1;
+    q->part[1] = q->part[0] == kernel[0] || kernel[1] * row <= TASK_WEIGHTS ? kernel[1] : 1;
+    if (kernel[0] == 1 && kernel[1] * row > TASK_WEIGHTS)
+        q->part[1] = 1;
+    for (int i = 0; i < 2; i++)
+        q->parts[i] = kernel[i] / q->part[i];
+}
+
+static void by_weights_plan(struct by_weights *q, const struct conv_shape *s, int threads)
+{
+    const int64_t voxels = conv_voxels(s->n, s->out), lines = 64 / (int64_t)sizeof(REAL);
+
+    q->s = s;
+    q->weights = s->ci * s->co * conv_taps(s);
+    q->exchange = s->co < EXCHANGE_BELOW && s->kernel[2] * s->ci > s->co;
+    q->voxel = s->ci >= SPREAD_FROM ? (ceil_div(s->ci, lines) | 1) * lines : s->ci;
+    q->joined = s->dilation[2] == 1 && q->voxel == s->ci;
+    q->groups = q->joined ? 1 : s->kernel[2];
+    q->width = q->joined ? s->kernel[2] * s->ci : s->ci;
+    parts_choose(q);
+    boxes_choose(q);
+    q->chunks = min64(min64(CHUNKS_MAX, q->count), min64(PARTIAL_MAX / q->weights, voxels / CHUNK_VOXELS));
+    q->chunks = max64(q->chunks, 1);
+    q->panels = q->exchange ? 0 : ceil_div(s->co, TILE_COLS);
+    q->panel_size = q->box[0] * q->box[1] * q->box[2] * q->box[3] * TILE_COLS;
+    q->panel_parts = ceil_div(4 * threads, q->chunks * q->parts[0] * q->parts[1]);
+    q->panel_parts = max64(1, min64(q->panel_parts, q->panels));
+
+    q->list_bytes = list_bytes(q->box[0] * q->box[1] * q->box[2]);
+    q->copy_bytes = work_bytes(box_elements(q) + TILE_COLS); /* the last columns are read as whole vectors */
+    q->thread_bytes = 2 * q->list_bytes + q->copy_bytes + work_bytes(q->panels * q->panel_size);
+    q->partial_bytes = work_bytes(q->chunks * q->weights);
+}
+
+size_t conv_dw_scratch(const struct conv_shape *s, int threads)
+{
+    struct by_weights q = {0};
+
+    by_weights_plan(&q, s, threads);
+    return q.partial_bytes + (size_t)threads * q.thread_bytes;
+}
+
+/* ---- one box ---- */
+
+struct box {
+    int64_t y0[4], y1[4];     /* N, D, H, W: voxels of y */
+    int64_t tap0[2], tap1[2]; /* kD, kH */
+    int64_t x0[3], x1[3];     /* voxels of x; those of D and H exist, those of W include the padding */
+    int64_t panel0, panel1;
+    int64_t row, plane, sample; /* elements of the copy */
+    bool first;                 /* of the chunk: stores instead of adding */
+    int64_t *x_seg, *y_seg;
+    REAL *copy, *panels;
+};
+
+static void box_range(const struct by_weights *q, struct box *b, int64_t index)
+{
+    const int64_t size[4] = {q->s->n, q->s->out[0], q->s->out[1], q->s->out[2]};
+
+    for (int i = 3; i >= 0; i--) {
+        b->y0[i] = index % q->boxes[i] * q->box[i];
+        b->y1[i] = min64(b->y0[i] + q->box[i], size[i]);
+        index /= q->boxes[i];
+    }
+    for (int i = 0; i < 3; i++) {
+        const int64_t tap = i < 2 ? b->tap0[i] : 0;
+        b->x0[i] = b->y0[i + 1] * q->s->stride[i] + tap * q->s->dilation[i] - q->s->pad[i];
+        b->x1[i] = b->x0[i] + copy_extent(q, i, b->y1[i + 1] - b->y0[i + 1]);
+        if (i < 2) {
+            b->x0[i] = max64(b->x0[i], 0);
+            b->x1[i] = max64(min64(b->x1[i], q->s->in[i]), b->x0[i]);
+        }
+    }
+    b->row = (b->x1[2] - b->x0[2]) * q->voxel;
+    b->plane = (b->x1[1] - b->x0[1]) * b->row;
+    b->sample = (b->x1[0] - b->x0[0]) * b->plane;
+}
+
+static void x_copy(const struct by_weights *q, const struct box *b)
+{
+    const int64_t *in = q->s->in;
+    const struct pack_span span = {.first = b->x0[2],
+                                   .count = b->x1[2] - b->x0[2],
+                                   .size = in[2],
+                                   .channels = q->s->ci,
+                                   .pitch = q->b->x_pitch,
+                                   .to_pitch = q->voxel};
+
+    for (int64_t n = b->y0[0]; n < b->y1[0]; n++)
+        for (int64_t d = b->x0[0]; d < b->x1[0]; d++)
+            for (int64_t h = b->x0[1]; h < b->x1[1]; h++)
+                pack_row(b->copy + (n - b->y0[0]) * b->sample + (d - b->x0[0]) * b->plane +
+                             (h - b->x0[1]) * b->row,
+                         (const REAL *)q->b->x + ((n * in[0] + d) * in[1] + h) * in[2] * q->b->x_pitch,
+                         &span);
+}
+
+static int64_t y_voxel(const struct by_weights *q, int64_t n, int64_t d, int64_t h, int64_t w)
+{
+    return ((n * q->s->out[0] + d) * q->s->out[1] + h) * q->s->out[2] + w;
+}
+
+/* panels[panel][voxel of the box][TILE_COLS] */
+static void y_pack(const struct by_weights *q, const struct box *b)
+{
+    const int64_t width = b->y1[3] - b->y0[3], pitch = q->b->y_pitch;
+    int64_t voxel = 0;
+
+    for (int64_t n = b->y0[0]; n < b->y1[0]; n++)
+        for (int64_t d = b->y0[1]; d < b->y1[1]; d++)
+            for (int64_t h = b->y0[2]; h < b->y1[2]; h++, voxel += width)
+                for (int64_t j = b->panel0; j < b->panel1; j++) {
+                    const struct pack_source from = {
+                        (const REAL *)q->b->y + y_voxel(q, n, d, h, b->y0[3]) * pitch + j * TILE_COLS, pitch,
+                        1};
+                    pack_panel(b->panels + j * q->panel_size + voxel * TILE_COLS, &from, width,
+                               (int)min64(q->s->co - j * TILE_COLS, TILE_COLS));
+                }
+}
+
+/* The box's rows of y whose row of x exists for this tap. */
+static int64_t tap_segments(const struct by_weights *q, const struct box *b, int64_t kd, int64_t kh)
+{
+    const int64_t *in = q->s->in, *stride = q->s->stride, *dilation = q->s->dilation, *pad = q->s->pad;
+    int64_t count = 0, voxel = 0;
+
+    for (int64_t n = b->y0[0]; n < b->y1[0]; n++)
+        for (int64_t d = b->y0[1]; d < b->y1[1]; d++)
+            for (int64_t h = b->y0[2]; h < b->y1[2]; h++, voxel += b->y1[3] - b->y0[3]) {
+                const int64_t z = d * stride[0] + kd * dilation[0] - pad[0];
+                const int64_t y = h * stride[1] + kh * dilation[1] - pad[1];
+                if (z < 0 || z >= in[0] || y < 0 || y >= in[1])
+                    continue;
+                b->x_seg[count] =
+                    (n - b->y0[0]) * b->sample + (z - b->x0[0]) * b->plane + (y - b->x0[1]) * b->row;
+                b->y_seg[count++] =
+                    q->exchange ? y_voxel(q, n, d, h, b->y0[3]) * q->b->y_pitch : voxel * TILE_COLS;
+            }
+    return count;
+}
+
+/* dw (kw*Ci, Co) of one tap += rows of x's copy times panels of dy */
+static void tap_add(const struct by_weights *q, const struct box *b, int64_t segments, REAL *dw)
+{
+    const struct tile t = {.segments = segments,
+                           .depth = b->y1[3] - b->y0[3],
+                           .a_seg = b->x_seg,
+                           .b_seg = b->y_seg,
+                           .a_row = 1,
+                           .a_step = q->s->stride[2] * q->voxel,
+                           .b_step = TILE_COLS,
+                           .c_row = q->s->co,
+                           .add = !b->first};
+
+    for (int64_t j = b->panel0; j < b->panel1; j++)
+        for (int64_t g = 0; g < q->groups; g++)
+            tile_column(&t, q->width, (int)min64(q->s->co - j * TILE_COLS, TILE_COLS),
+                        b->copy + g * q->s->dilation[2] * q->voxel, b->panels + j * q->panel_size,
+                        dw + g * q->width * q->s->co + j * TILE_COLS);
+}
+
+/* dw (Co, kw*Ci) of one tap += rows of dy times columns of x's copy */
+static void tap_add_exchanged(const struct by_weights *q, const struct box *b, int64_t segments, REAL *dw)
+{
+    const struct tile t = {.segments = segments,
+                           .depth = b->y1[3] - b->y0[3],
+                           .a_seg = b->y_seg,
+                           .b_seg = b->x_seg,
+                           .a_row = 1,
+                           .a_step = q->b->y_pitch,
+                           .b_step = q->s->stride[2] * q->voxel,
+                           .c_row = q->groups * q->width,
+                           .add = !b->first};
+
+    for (int64_t g = 0; g < q->groups; g++)
+        for (int64_t j = 0; j < q->width; j += TILE_COLS)
+            tile_column(&t, q->s->co, (int)min64(q->width - j, TILE_COLS), q->b->y,
+                        b->copy + g * q->s->dilation[2] * q->voxel + j, dw + g * q->width + j);
+}
+
+static void box_run(const struct by_weights *q, const struct box *b, REAL *dw)
+{
+    const int64_t tap_size = q->s->kernel[2] * q->s->ci * q->s->co;
+
+    x_copy(q, b);
+    if (!q->exchange)
+        y_pack(q, b);
+    for (int64_t kd = b->tap0[0]; kd < b->tap1[0]; kd++)
+        for (int64_t kh = b->tap0[1]; kh < b->tap1[1]; kh++) {
+            const int64_t segments = tap_segments(q, b, kd, kh);
+            REAL *to = dw + (kd * q->s->kernel[1] + kh) * tap_size;
+            if (q->exchange)
+                tap_add_exchanged(q, b, segments, to);
+            else
+                tap_add(q, b, segments, to);
+        }
+}
+
+static void task_run(const struct by_weights *q, int64_t task)
+{
+    char *part = q->threads + (size_t)omp_get_thread_num() * q->thread_bytes;
+    struct box b = {.x_seg = (int64_t *)(void *)part,
+                    .y_seg = (int64_t *)(void *)(part + q->list_bytes),
+                    .copy = (REAL *)(void *)(part + 2 * q->list_bytes),
+                    .panels = (REAL *)(void *)(part + 2 * q->list_bytes + q->copy_bytes)};
+
+    b.panel0 = q->panels * (task % q->panel_parts) / q->panel_parts;
+    b.panel1 = q->panels * (task % q->panel_parts + 1) / q->panel_parts;
+    task /= q->panel_parts;
+    for (int i = 1; i >= 0; i--) {
+        b.tap0[i] = task % q->parts[i] * q->part[i];
+        b.tap1[i] = b.tap0[i] + q->part[i];
+        task /= q->parts[i];
+    }
+    const int64_t begin = q->count * task / q->chunks, end = q->count * (task + 1) / q->chunks;
+    for (int64_t i = begin; i < end; i++) {
+        box_range(q, &b, i);
+        b.first = i == begin;
+        box_run(q, &b, q->partial + task * q->weights);
+    }
+}
+
+/* ---- the sum of the partial sums ---- */
+
+/* Element (tap, ci, co) of a partial sum stands at tap_at(tap) + ci*ci_step + co*co_step. */
+static void dw_sum(const struct by_weights *q, int64_t co, int64_t ci)
+{
+    const int64_t kw_count = q->s->kernel[2], taps = conv_taps(q->s),
+                  tap_size = kw_count * q->s->ci * q->s->co;
+    const int64_t kw_step = q->exchange ? q->s->ci : q->s->ci * q->s->co;
+    const REAL *from = q->partial + (q->exchange ? co * kw_count * q->s->ci + ci : ci * q->s->co + co);
+    REAL *to = (REAL *)q->b->w + (co * q->s->ci + ci) * taps;
+
+    for (int64_t tap = 0; tap < taps; tap++) {
+        const REAL *p = from + tap / kw_count * tap_size + tap % kw_count * kw_step;
+        REAL sum = p[0];
+        for (int64_t g = 1; g < q->chunks; g++)
+            sum += p[g * q->weights];
+        to[tap] = sum;
+    }
+}
+
+void conv_dw_run(const struct conv_shape *s, const struct conv_buf *b)
+{
+    struct by_weights q = {.b = b};
+
+    by_weights_plan(&q, s, b->threads);
+    q.partial = b->work;
+    q.threads = (char *)b->work + q.partial_bytes;
+    const int64_t tasks = q.chunks * q.parts[0] * q.parts[1] * q.panel_parts;
+#pragma omp parallel num_threads(b->threads)
+    {
+#pragma omp for schedule(dynamic)
+        for (int64_t i = 0; i < tasks; i++)
+            task_run(&q, i);
+#pragma omp for schedule(static) collapse(2)
+        for (int64_t ci = 0; ci < s->ci; ci++)
+            for (int64_t co = 0; co < s->co; co++)
+                dw_sum(&q, co, ci);
+    }
+}

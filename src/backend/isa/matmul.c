@@ -1,0 +1,280 @@
+#include "backend/isa/matmul.h"
+#include "backend/isa/pack.h"
+#include <omp.h>
+
+/* k is cut into blocks, so that a block of B's panel stays in the first cache while rows of A pass:
+ *
+ *     for each k block:  for each panel of B:  for each block of rows:  C (+)= A block * B block
+ *
+ * Two forms, chosen by the shape alone:
+ *   shared:  the team packs all of B, then takes blocks of rows (times groups of panels);
+ *   private: a task is one matrix of the batch, or one chunk of a long k; it packs what it needs, block by
+ * block. Chunks of k have partial sums of their own, which are added in order at the end. The sums' order
+ * follows from the shape: nothing here depends on the thread count or on the width of a vector. */
+enum {
+    DEPTH_MAX = 384,                         /* k of a block */
+    ROW_BLOCK = 112 / TILE_ROWS * TILE_ROWS, /* rows of A per task */
+    PANEL_GROUP = 16,                        /* panels of B per task */
+    PRIVATE_RESULT = 1 << 18,                /* elements of C that a private task may own */
+    CHUNK_DEPTH = 2048,
+    CHUNKS_MAX = 32,            /* of a long k */
+    PARTIAL_MAX = 4 << 20,      /* elements of all partial sums of one matrix */
+    COPY_PITCH = ROW_BLOCK + 16 /* of the copy of a transposed block of A */
+};
+
+struct product {
+    const struct matmul_shape *s;
+    const struct matmul_buf *b;
+    int64_t depth, blocks; /* of k */
+    int64_t panels;
+    int64_t chunks;       /* of k, each a run of blocks */
+    bool private, copy_a; /* copy_a: a transposed block of A is copied once and read by several panels */
+    size_t shared_bytes, thread_bytes;
+    REAL *packed, *partial, *bias; /* in the shared part of the work buffer */
+    char *threads;                 /* the threads' parts */
+};
+
+static void product_plan(struct product *p, const struct matmul_shape *s)
+{
+    const int64_t result = s->m * s->n;
+
+    p->s = s;
+    p->blocks = ceil_div(s->k, DEPTH_MAX);
+    p->depth = ceil_div(s->k, p->blocks);
+    p->blocks = ceil_div(s->k, p->depth);
+    p->panels = ceil_div(s->n, TILE_COLS);
+    p->copy_a = s->trans_a && s->n > 64;
+    p->chunks = 1;
+    if (result <= PRIVATE_RESULT)
+        p->chunks = max64(1, min64(min64(s->k / CHUNK_DEPTH, CHUNKS_MAX / s->batch), PARTIAL_MAX / result));
+    p->private = result <= PRIVATE_RESULT && s->batch * p->chunks >= 4;
+    if (!p->private)
+        p->chunks = 1;
+}
+
+/* Carves the work buffer; with `work` NULL only counts. */
+static void product_place(struct product *p, char *work)
+{
+    const int64_t padded = p->panels * TILE_COLS;
+    const size_t packed = work_bytes(padded * (p->private ? p->depth : p->s->k));
+    const size_t partial = p->chunks > 1 ? work_bytes(p->s->batch * p->chunks * p->s->m * p->s->n) : 0;
+    const size_t copy = p->copy_a ? work_bytes(p->depth * COPY_PITCH) : 0;
+
+    p->shared_bytes = work_bytes(padded) + partial + (p->private ? 0 : packed);
+    p->thread_bytes = copy + (p->private ? packed : 0);
+    if (!work)
+        return;
+    p->bias = (REAL *)(void *)work;
+    p->partial = (REAL *)(void *)(work + work_bytes(padded));
+    p->packed = (REAL *)(void *)(work + work_bytes(padded) + partial);
+    p->threads = work + p->shared_bytes;
+}
+
+size_t matmul_scratch(const struct matmul_shape *s, int threads)
+{
+    struct product p = {0};
+
+    product_plan(&p, s);
+    product_place(&p, NULL);
+    return p.shared_bytes + (size_t)threads * p.thread_bytes;
+}
+
+/* This thread's copy of A's block and, for private tasks, its block of B behind it. */
+static REAL *thread_part(const struct product *p)
+{
+    return (REAL *)(void *)(p->threads + (size_t)omp_get_thread_num() * p->thread_bytes);
+}
+
+static REAL *private_panels(const struct product *p)
+{
+    return thread_part(p) + (p->copy_a ? work_bytes(p->depth * COPY_PITCH) / sizeof(REAL) : 0);
+}
+
+static int panel_cols(const struct product *p, int64_t panel)
+{
+    return (int)min64(p->s->n - panel * TILE_COLS, TILE_COLS);
+}
+
+static int64_t block_depth(const struct product *p, int64_t block)
+{
+    return min64(p->s->k - block * p->depth, p->depth);
+}
+
+/* Packs one panel of one k block of B. */
+static void b_pack(const struct product *p, const REAL *b, int64_t block, int64_t panel, REAL *to)
+{
+    const int64_t pitch = p->b->b_pitch, k = block * p->depth, col = panel * TILE_COLS;
+    struct pack_source s = {b + k * pitch + col, pitch, 1};
+
+    if (p->s->trans_b)
+        s = (struct pack_source){b + col * pitch + k, 1, pitch};
+    pack_panel(to, &s, block_depth(p, block), panel_cols(p, panel));
+}
+
+/* A transposed: to[k][COPY_PITCH] = the columns row .. row + rows - 1 of the stored matrix */
+static void a_copy(const struct product *p, const REAL *a, int64_t depth, int64_t rows, REAL *to)
+{
+    const struct pack_span span = {
+        .count = depth, .size = depth, .channels = rows, .pitch = p->b->a_pitch, .to_pitch = COPY_PITCH};
+
+    pack_row(to, a, &span);
+}
+
+struct part {
+    int64_t row0, row1, panel0, panel1; /* of C */
+    int64_t c_pitch;
+    bool first; /* stores instead of adding */
+    const REAL *bias;
+};
+
+/* C part (+)= A rows * one k block of packed panels; `panels` points at the packed block's panel0. */
+static void block_multiply(const struct product *p, const struct part *q, int64_t block, const REAL *a,
+                           const REAL *panels, REAL *c)
+{
+    const int64_t depth = block_depth(p, block), k = block * p->depth, zero = 0, pitch = p->b->a_pitch;
+    const int64_t rows = q->row1 - q->row0;
+    struct tile t = {.segments = 1,
+                     .depth = depth,
+                     .a_seg = &zero,
+                     .b_seg = &zero,
+                     .a_row = pitch,
+                     .a_step = 1,
+                     .b_step = TILE_COLS,
+                     .c_row = q->c_pitch,
+                     .add = !q->first};
+
+    a += p->s->trans_a ? k * pitch + q->row0 : q->row0 * pitch + k;
+    if (p->s->trans_a) {
+        t.a_row = 1;
+        t.a_step = pitch;
+        if (p->copy_a) {
+            a_copy(p, a, depth, rows, thread_part(p));
+            a = thread_part(p);
+            t.a_step = COPY_PITCH;
+        }
+    }
+    for (int64_t j = q->panel0; j < q->panel1; j++) {
+        t.bias = q->bias ? q->bias + j * TILE_COLS : NULL;
+        tile_column(&t, rows, panel_cols(p, j), a, panels + (j - q->panel0) * depth * TILE_COLS,
+                    c + q->row0 * q->c_pitch + j * TILE_COLS);
+    }
+}
+
+/* ---- shared: one matrix after the other, the team inside ---- */
+
+static const REAL *shared_panels(const struct product *p, int64_t block, int64_t panel)
+{
+    return p->packed + (block * p->depth * p->panels + panel * block_depth(p, block)) * TILE_COLS;
+}
+
+static void shared_part(const struct product *p, int64_t group, int64_t row, const REAL *a, REAL *c)
+{
+    struct part q = {.row0 = row,
+                     .row1 = min64(row + ROW_BLOCK, p->s->m),
+                     .panel0 = group * PANEL_GROUP,
+                     .panel1 = min64((group + 1) * PANEL_GROUP, p->panels),
+                     .c_pitch = p->b->c_pitch,
+                     .bias = p->b->bias ? p->bias : NULL};
+
+    for (int64_t k = 0; k < p->blocks; k++) {
+        q.first = k == 0;
+        block_multiply(p, &q, k, a, shared_panels(p, k, q.panel0), c);
+    }
+}
+
+static void shared_run(const struct product *p, const REAL *a, const REAL *b, REAL *c, bool pack)
+{
+    const int64_t groups = ceil_div(p->panels, PANEL_GROUP), row_blocks = ceil_div(p->s->m, ROW_BLOCK);
+
+#pragma omp parallel num_threads(p->b->threads)
+    {
+        if (pack) {
+#pragma omp for schedule(dynamic) collapse(2)
+            for (int64_t k = 0; k < p->blocks; k++)
+                for (int64_t j = 0; j < p->panels; j++)
+                    b_pack(p, b, k, j, (REAL *)shared_panels(p, k, j));
+        }
+#pragma omp for schedule(dynamic) collapse(2)
+        for (int64_t g = 0; g < groups; g++)
+            for (int64_t r = 0; r < row_blocks; r++)
+                shared_part(p, g, r * ROW_BLOCK, a, c);
+    }
+}
+
+/* ---- private: matrices of the batch times chunks of k ---- */
+
+static void private_task(const struct product *p, const REAL *a, const REAL *b, REAL *c, int64_t chunk)
+{
+    const int64_t block0 = p->blocks * chunk / p->chunks, block1 = p->blocks * (chunk + 1) / p->chunks;
+    const bool whole = p->chunks == 1;
+    struct part q = {.panel1 = p->panels,
+                     .c_pitch = whole ? p->b->c_pitch : p->s->n,
+                     .bias = whole && p->b->bias ? p->bias : NULL};
+    REAL *panels = private_panels(p);
+
+    for (int64_t k = block0; k < block1; k++) {
+        for (int64_t j = 0; j < p->panels; j++)
+            b_pack(p, b, k, j, panels + j * block_depth(p, k) * TILE_COLS);
+        q.first = k == block0;
+        for (q.row0 = 0; q.row0 < p->s->m; q.row0 = q.row1) {
+            q.row1 = min64(q.row0 + ROW_BLOCK, p->s->m);
+            block_multiply(p, &q, k, a, panels, c);
+        }
+    }
+}
+
+/* One row of C = the chunks' partial sums, added in order, and the bias. */
+static void partials_add(const struct product *p, int64_t matrix, int64_t row)
+{
+    const int64_t n = p->s->n, result = p->s->m * n;
+    const REAL *from = p->partial + matrix * p->chunks * result + row * n;
+    REAL *c = (REAL *)p->b->c + matrix * p->b->c_batch + row * p->b->c_pitch;
+
+    for (int64_t i = 0; i < n; i++)
+        c[i] = from[i];
+    for (int64_t g = 1; g < p->chunks; g++)
+        for (int64_t i = 0; i < n; i++)
+            c[i] += from[g * result + i];
+    for (int64_t i = 0; p->b->bias && i < n; i++)
+        c[i] += p->bias[i];
+}
+
+static void private_run(const struct product *p)
+{
+    const struct matmul_buf *b = p->b;
+    const int64_t result = p->s->m * p->s->n;
+
+#pragma omp parallel num_threads(b->threads)
+    {
+#pragma omp for schedule(dynamic) collapse(2)
+        for (int64_t i = 0; i < p->s->batch; i++)
+            for (int64_t g = 0; g < p->chunks; g++)
+                private_task(p, (const REAL *)b->a + i * b->a_batch, (const REAL *)b->b + i * b->b_batch,
+                             p->chunks > 1 ? p->partial + (i * p->chunks + g) * result
+                                           : (REAL *)b->c + i * b->c_batch,
+                             g);
+        if (p->chunks > 1) {
+#pragma omp for schedule(static) collapse(2)
+            for (int64_t i = 0; i < p->s->batch; i++)
+                for (int64_t r = 0; r < p->s->m; r++)
+                    partials_add(p, i, r);
+        }
+    }
+}
+
+void matmul_run(const struct matmul_shape *s, const struct matmul_buf *b)
+{
+    struct product p = {.b = b};
+
+    product_plan(&p, s);
+    product_place(&p, b->work);
+    if (b->bias)
+        pack_bias(p.bias, b->bias, s->n);
+    if (p.private) {
+        private_run(&p);
+        return;
+    }
+    for (int64_t i = 0; i < s->batch; i++)
+        shared_run(&p, (const REAL *)b->a + i * b->a_batch, (const REAL *)b->b + i * b->b_batch,
+                   (REAL *)b->c + i * b->c_batch, i == 0 || b->b_batch);
+}

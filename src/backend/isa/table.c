@@ -1,0 +1,26 @@
+#include "backend/conv_plan.h"
+#include "backend/isa/conv.h"
+#include "backend/isa/matmul.h"
+
+#define kernel_table_here KERNEL(kernel_table)
+
+static bool accepts(const struct conv_shape *s, enum conv_dir dir)
+{
+    (void)dir;
+    return conv_shape_valid(s);
+}
+
+extern const struct kernel_table kernel_table_here;
+const struct kernel_table kernel_table_here = {
+#ifdef ISA_AVX512
+    .isa = "avx512",
+#else
+    .isa = "avx2",
+#endif
+    .real_bytes = sizeof(REAL),
+    .conv_accepts = accepts,
+    .conv_work = conv_scratch,
+    .conv = conv_run,
+    .matmul_work = matmul_scratch,
+    .matmul = matmul_run,
+};

@@ -1,0 +1,76 @@
+/* The CPU's kernels: plain functions on channels-last buffers, without graphs and without allocation. One
+ * table per instruction set and element type; all four come from one source (src/backend/isa). Results are
+ * bitwise equal for any thread count and between AVX2 and AVX-512. Nothing outside the given buffers is read
+ * or written. */
+#ifndef D4M_BACKEND_KERNELS_H
+#define D4M_BACKEND_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Which of x (N, D, H, W, Ci), w (Co, Ci / groups, kD, kH, kW) and y (N, oD, oH, oW, Co) is computed from the
+ * others. */
+enum conv_dir {
+    CONV_FORWARD, /* y from x and w: cross-correlation with zero padding */
+    CONV_DX,      /* x from y and w: the adjoint in x; a transposed convolution */
+    CONV_DW,      /* w from x and y: the adjoint in w */
+};
+
+/* D, H, W order. `in` is x's size and `out` is y's, whatever the direction; they need not match by the usual
+ * formula: a position of y that reads nothing gets 0, and so does one of x that nothing reads (output
+ * padding). */
+struct conv_shape {
+    int64_t n, in[3], ci, out[3], co;
+    int64_t kernel[3], stride[3], pad[3], dilation[3], groups;
+};
+
+/* Pitches count elements from voxel to voxel (>= channels): a buffer may be a channel slice of a wider one.
+ * The channels between are left alone. w is dense. The buffer that the direction computes is written, the
+ * other two are only read. */
+struct conv_buf {
+    void *x, *w, *y;
+    int64_t x_pitch, y_pitch;
+    const void *bias; /* (Co) forward, (Ci) by data: added to every voxel of the result; NULL for none; not
+                         for CONV_DW */
+    void *work;       /* conv_work bytes, 64-byte aligned */
+    int threads;      /* not more than conv_work was asked for */
+};
+
+/* c[b] (m, n) = op(a[b]) (m, k) op(b[b]) (k, n) for b < batch; op transposes if its flag is set, so that the
+ * matrix is stored (k, m) or (n, k). */
+struct matmul_shape {
+    int64_t batch, m, n, k;
+    bool trans_a, trans_b;
+};
+
+/* Row pitches and steps from one matrix of the batch to the next, in elements. A step of 0 shares the matrix
+ * (not for c). */
+struct matmul_buf {
+    const void *a, *b;
+    void *c;
+    int64_t a_pitch, b_pitch, c_pitch, a_batch, b_batch, c_batch;
+    const void *bias; /* (n), added to every row; NULL for none */
+    void *work;       /* matmul_work bytes, 64-byte aligned */
+    int threads;      /* not more than matmul_work was asked for */
+};
+
+struct kernel_table {
+    const char *isa; /* "avx2" or "avx512" */
+    int real_bytes;  /* 4 or 8: the type of every element */
+
+    /* Whether conv takes the shape: positive sizes, groups that divide the channels, element counts below
+     * 2^40. */
+    bool (*conv_accepts)(const struct conv_shape *s, enum conv_dir dir);
+    size_t (*conv_work)(const struct conv_shape *s, enum conv_dir dir, int threads); /* bytes of scratch */
+    void (*conv)(const struct conv_shape *s, enum conv_dir dir, const struct conv_buf *b);
+
+    size_t (*matmul_work)(const struct matmul_shape *s, int threads); /* bytes of scratch */
+    void (*matmul)(const struct matmul_shape *s, const struct matmul_buf *b);
+};
+
+/* The table of an instruction set and element type. Calling its functions on a CPU that lacks the set is a
+ * crash: ask backend/cpu.h first. */
+const struct kernel_table *kernel_table_get(bool avx512, bool f64);
+
+#endif

@@ -1,0 +1,254 @@
+/* What the kernel tests share: buffers between guard pages, the four kernel tables, plain double
+ * convolutions. Included first: it asks for MAP_ANONYMOUS. */
+#ifndef D4M_TESTS_KERNEL_CASE_H
+#define D4M_TESTS_KERNEL_CASE_H
+
+#define _DEFAULT_SOURCE
+#include "test.h"
+
+#include "backend/cpu.h"
+#include "backend/kernels.h"
+#include "base/rng.h"
+
+#include <sys/mman.h>
+
+/* A buffer whose end touches an unreadable page: any access past it ends the test. What lies before it in its
+ * first page keeps a pattern. */
+struct fence {
+    unsigned char *map, *data;
+    size_t mapped, bytes, page;
+};
+
+static inline struct fence fence_new(size_t bytes)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), body = (bytes + page - 1) / page * page;
+    struct fence f = {.mapped = body + 2 * page, .bytes = bytes, .page = page};
+
+    f.map = mmap(NULL, f.mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(f.map != MAP_FAILED);
+    f.data = f.map + page + body - bytes;
+    memset(f.map + page, 0xA5, body - bytes);
+    assert_int_equal(mprotect(f.map, page, PROT_NONE), 0);
+    assert_int_equal(mprotect(f.map + page + body, page, PROT_NONE), 0);
+    return f;
+}
+
+static inline void fence_free(struct fence *f)
+{
+    for (unsigned char *p = f->map + f->page; p < f->data; p++)
+        assert_int_equal(*p, 0xA5);
+    munmap(f->map, f->mapped);
+}
+
+/* Reals of either type behind one interface. */
+static inline double real_get(const void *p, int64_t i, int bytes)
+{
+    return bytes == 4 ? (double)((const float *)p)[i] : ((const double *)p)[i];
+}
+
+static inline void real_set(void *p, int64_t i, int bytes, double v)
+{
+    if (bytes == 4)
+        ((float *)p)[i] = (float)v;
+    else
+        ((double *)p)[i] = v;
+}
+
+/* `count` rows of `channels` values at `pitch`, with NaN bytes between them. */
+static inline struct fence rows_new(const double *from, int64_t count, int64_t channels, int64_t pitch,
+                                    int bytes)
+{
+    struct fence f = fence_new((size_t)(((count - 1) * pitch + channels) * bytes));
+
+    memset(f.data, 0xFF, f.bytes);
+    for (int64_t i = 0; from && i < count; i++)
+        for (int64_t c = 0; c < channels; c++)
+            real_set(f.data, i * pitch + c, bytes, from[i * channels + c]);
+    return f;
+}
+
+/* Checks that the gaps between rows still hold NaN bytes and copies the rows out, densely. */
+static inline void rows_get(const struct fence *f, double *to, int64_t count, int64_t channels, int64_t pitch,
+                            int bytes)
+{
+    for (int64_t i = 0; i < count; i++) {
+        for (int64_t c = 0; c < channels; c++)
+            to[i * channels + c] = real_get(f->data, i * pitch + c, bytes);
+        if (i + 1 < count)
+            for (int64_t b = (i * pitch + channels) * bytes; b < (i + 1) * pitch * bytes; b++)
+                assert_int_equal(f->data[b], 0xFF);
+    }
+}
+
+static inline double *doubles_new(int64_t count)
+{
+    double *p = calloc((size_t)count, sizeof *p);
+
+    assert_non_null(p);
+    return p;
+}
+
+/* Small integers: every sum of the tests is exact in both types. */
+static inline double *integers_new(struct rng *r, int64_t count)
+{
+    double *p = doubles_new(count);
+
+    for (int64_t i = 0; i < count; i++)
+        p[i] = (double)rng_below(r, 7) - 3;
+    return p;
+}
+
+/* What the machine can run of {AVX2, AVX-512}; says so once if something is left out. */
+static inline int isa_count(void)
+{
+    static int count;
+
+    if (!count) {
+        count = cpu_has_avx512() ? 2 : 1;
+        if (count == 1)
+            printf("skipped: comparisons with AVX-512, this processor lacks it\n");
+    }
+    return count;
+}
+
+static inline int64_t voxels_of(int64_t n, const int64_t size[3])
+{
+    return n * size[0] * size[1] * size[2];
+}
+
+static inline int64_t x_count(const struct conv_shape *s)
+{
+    return voxels_of(s->n, s->in) * s->ci;
+}
+
+static inline int64_t y_count(const struct conv_shape *s)
+{
+    return voxels_of(s->n, s->out) * s->co;
+}
+
+static inline int64_t w_count(const struct conv_shape *s)
+{
+    return s->co * (s->ci / s->groups) * s->kernel[0] * s->kernel[1] * s->kernel[2];
+}
+
+/* One voxel of y and one tap: the three sums that a product of x and w, of y and w or of x and y joins. */
+static inline void oracle_tap(const struct conv_shape *s, enum conv_dir dir, const double *a, const double *b,
+                              double *to, const int64_t at[3] /* voxel of x, voxel of y, tap */)
+{
+    const int64_t ci = s->ci / s->groups, co = s->co / s->groups,
+                  taps = s->kernel[0] * s->kernel[1] * s->kernel[2];
+
+    for (int64_t o = 0; o < s->co; o++)
+        for (int64_t c = 0; c < ci; c++) {
+            const int64_t xi = at[0] * s->ci + o / co * ci + c, yi = at[1] * s->co + o,
+                          wi = (o * ci + c) * taps + at[2];
+            if (dir == CONV_FORWARD)
+                to[yi] += a[xi] * b[wi];
+            else if (dir == CONV_DX)
+                to[xi] += a[yi] * b[wi];
+            else
+                to[wi] += a[xi] * b[yi];
+        }
+}
+
+/* The definition. (a, b) is (x, w), (y, w) or (x, y); `to` starts as zeros. */
+static inline void conv_oracle(const struct conv_shape *s, enum conv_dir dir, const double *a,
+                               const double *b, double *to)
+{
+    const int64_t *k = s->kernel, rows = voxels_of(s->n, s->out), taps = k[0] * k[1] * k[2];
+
+    for (int64_t y = 0; y < rows; y++)
+        for (int64_t t = 0; t < taps; t++) {
+            const int64_t p[3] = {y / s->out[2] / s->out[1] % s->out[0], y / s->out[2] % s->out[1],
+                                  y % s->out[2]};
+            const int64_t tap[3] = {t / k[2] / k[1], t / k[2] % k[1], t % k[2]};
+            int64_t x = y / s->out[2] / s->out[1] / s->out[0];
+            bool inside = true;
+            for (int i = 0; i < 3; i++) {
+                const int64_t q = p[i] * s->stride[i] + tap[i] * s->dilation[i] - s->pad[i];
+                inside = inside && q >= 0 && q < s->in[i];
+                x = x * s->in[i] + q;
+            }
+            if (inside)
+                oracle_tap(s, dir, a, b, to, (const int64_t[3]){x, y, t});
+        }
+}
+
+/* Operands and result of one direction of a convolution, as dense doubles. */
+struct conv_data {
+    double *x, *w, *y, *bias;
+};
+
+static inline const char *dir_name(enum conv_dir dir)
+{
+    static const char *const names[] = {"forward", "by data", "by weights"};
+    return names[dir];
+}
+
+static inline void shape_print(const struct conv_shape *s, enum conv_dir dir)
+{
+    printf("%s n %d in %dx%dx%d ci %d out %dx%dx%d co %d kernel %dx%dx%d stride %d,%d,%d pad %d,%d,%d "
+           "dilation %d,%d,%d "
+           "groups %d\n",
+           dir_name(dir), (int)s->n, (int)s->in[0], (int)s->in[1], (int)s->in[2], (int)s->ci, (int)s->out[0],
+           (int)s->out[1], (int)s->out[2], (int)s->co, (int)s->kernel[0], (int)s->kernel[1],
+           (int)s->kernel[2], (int)s->stride[0], (int)s->stride[1], (int)s->stride[2], (int)s->pad[0],
+           (int)s->pad[1], (int)s->pad[2], (int)s->dilation[0], (int)s->dilation[1], (int)s->dilation[2],
+           (int)s->groups);
+}
+
+/* How a direction is run. */
+struct conv_run {
+    bool avx512, f64;
+    int threads;
+    int64_t x_gap, y_gap; /* pitch - channels */
+};
+
+static inline int64_t result_count(const struct conv_shape *s, enum conv_dir dir)
+{
+    return dir == CONV_FORWARD ? y_count(s) : dir == CONV_DX ? x_count(s) : w_count(s);
+}
+
+/* Runs one direction between guard pages, work buffer included, and returns the result densely (caller
+ * frees). */
+static inline double *conv_result(const struct conv_shape *s, enum conv_dir dir, const struct conv_data *d,
+                                  const struct conv_run *run)
+{
+    const struct kernel_table *t = kernel_table_get(run->avx512, run->f64);
+    const int bytes = t->real_bytes;
+    const int64_t vx = voxels_of(s->n, s->in), vy = voxels_of(s->n, s->out),
+                  out = dir == CONV_DX ? s->ci : s->co;
+    const int64_t px = s->ci + run->x_gap, py = s->co + run->y_gap;
+    struct fence x = rows_new(dir == CONV_DX ? NULL : d->x, vx, s->ci, px, bytes);
+    struct fence y = rows_new(dir == CONV_FORWARD ? NULL : d->y, vy, s->co, py, bytes);
+    struct fence w = rows_new(dir == CONV_DW ? NULL : d->w, 1, w_count(s), w_count(s), bytes);
+    struct fence bias = rows_new(d->bias, 1, out, out, bytes);
+    struct fence work = fence_new(t->conv_work(s, dir, run->threads));
+    double *result = doubles_new(result_count(s, dir));
+
+    assert_true(t->conv_accepts(s, dir));
+    memset(work.data, 0xFF, work.bytes);
+    t->conv(s, dir,
+            &(struct conv_buf){.x = x.data,
+                               .w = w.data,
+                               .y = y.data,
+                               .x_pitch = px,
+                               .y_pitch = py,
+                               .bias = d->bias && dir != CONV_DW ? bias.data : NULL,
+                               .work = work.data,
+                               .threads = run->threads});
+    if (dir == CONV_FORWARD)
+        rows_get(&y, result, vy, s->co, py, bytes);
+    else if (dir == CONV_DX)
+        rows_get(&x, result, vx, s->ci, px, bytes);
+    else
+        rows_get(&w, result, 1, w_count(s), w_count(s), bytes);
+    fence_free(&x);
+    fence_free(&y);
+    fence_free(&w);
+    fence_free(&bias);
+    fence_free(&work);
+    return result;
+}
+
+#endif

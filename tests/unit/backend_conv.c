@@ -1,0 +1,367 @@
+/* Direct convolutions: every direction against its definition on random shapes, in exact integers and in
+ * reals; adjoint identities; the same bits for every thread count and instruction set; nothing touched
+ * outside the buffers. */
+#include "kernel_case.h"
+
+#include <float.h>
+#include <math.h>
+
+static int64_t between(struct rng *r, int64_t lo, int64_t hi)
+{
+    return lo + (int64_t)rng_below(r, (uint64_t)(hi - lo + 1));
+}
+
+/* Channels that visit whole and ragged vectors of every width. */
+static int64_t channels_random(struct rng *r)
+{
+    static const int64_t usual[] = {1, 2, 3, 4, 8, 16, 32, 33, 48};
+
+    return rng_below(r, 2) ? usual[rng_below(r, 9)] : between(r, 1, 40);
+}
+
+static bool axis_random(struct rng *r, struct conv_shape *s, int i, bool same_cubic)
+{
+    const bool plain = rng_below(r, 3) != 0;
+
+    s->kernel[i] = between(r, 1, rng_below(r, 4) ? 3 : 7);
+    s->stride[i] = plain ? 1 : between(r, 1, 3);
+    s->dilation[i] = rng_below(r, 4) ? 1 : between(r, 1, 3);
+    s->pad[i] = between(r, 0, 3);
+    s->in[i] = between(r, 1, i == 2 ? 40 : 12);
+    if (same_cubic && i) {
+        s->kernel[i] = s->kernel[0];
+        s->stride[i] = s->stride[0];
+        s->dilation[i] = s->dilation[0];
+        s->pad[i] = s->pad[0];
+    }
+    const int64_t room = s->in[i] + 2 * s->pad[i] - (s->kernel[i] - 1) * s->dilation[i] - 1;
+    s->out[i] = room < 0 ? 0 : room / s->stride[i] + 1;
+    return room >= 0;
+}
+
+static struct conv_shape shape_random(struct rng *r)
+{
+    struct conv_shape s;
+    bool fits;
+
+    do {
+        const bool cubic = rng_below(r, 2);
+        s = (struct conv_shape){
+            .n = between(r, 1, 3), .ci = channels_random(r), .co = channels_random(r), .groups = 1};
+        fits = true;
+        for (int i = 0; i < 3; i++)
+            fits = axis_random(r, &s, i, cubic) && fits;
+        if (rng_below(r, 4) == 0) {
+            s.groups = between(r, 2, 4);
+            s.ci = s.groups * between(r, 1, 9);
+            s.co = s.groups * between(r, 1, 9);
+        }
+    } while (!fits || y_count(&s) * w_count(&s) / s.co > 4000000);
+    return s;
+}
+
+static struct conv_data data_integers(struct rng *r, const struct conv_shape *s, enum conv_dir dir, bool bias)
+{
+    struct conv_data d = {integers_new(r, x_count(s)), integers_new(r, w_count(s)),
+                          integers_new(r, y_count(s)), NULL};
+
+    if (bias)
+        d.bias = integers_new(r, dir == CONV_DX ? s->ci : s->co);
+    return d;
+}
+
+static void data_free(struct conv_data *d)
+{
+    free(d->x);
+    free(d->w);
+    free(d->y);
+    free(d->bias);
+}
+
+static double *oracle_result(const struct conv_shape *s, enum conv_dir dir, const struct conv_data *d)
+{
+    double *to = doubles_new(result_count(s, dir));
+    const int64_t channels = dir == CONV_DX ? s->ci : s->co;
+
+    conv_oracle(s, dir, dir == CONV_DX ? d->y : d->x, dir == CONV_DW ? d->y : d->w, to);
+    for (int64_t i = 0; d->bias && dir != CONV_DW && i < result_count(s, dir); i++)
+        to[i] += d->bias[i % channels];
+    return to;
+}
+
+static void result_equals(const struct conv_shape *s, enum conv_dir dir, const double *is, const double *want)
+{
+    for (int64_t i = 0; i < result_count(s, dir); i++)
+        if (memcmp(&is[i], &want[i], sizeof is[i]) && is[i] != want[i]) {
+            shape_print(s, dir);
+            fail_msg("element %lld is %.17g, should be %.17g", (long long)i, is[i], want[i]);
+        }
+}
+
+/* All directions, types and sets of one shape against the definition, exactly. */
+static void shape_exact(struct rng *r, const struct conv_shape *s)
+{
+    for (enum conv_dir dir = CONV_FORWARD; dir <= CONV_DW; dir++) {
+        struct conv_data d = data_integers(r, s, dir, rng_below(r, 2));
+        double *want = oracle_result(s, dir, &d);
+        for (int i = 0; i < 2 * isa_count(); i++) {
+            const struct conv_run run = {.avx512 = i / 2,
+                                         .f64 = i % 2,
+                                         .threads = (int)between(r, 1, 3),
+                                         .x_gap = rng_below(r, 2) ? between(r, 1, 20) : 0,
+                                         .y_gap = rng_below(r, 2) ? between(r, 1, 20) : 0};
+            double *is = conv_result(s, dir, &d, &run);
+            result_equals(s, dir, is, want);
+            free(is);
+        }
+        free(want);
+        data_free(&d);
+    }
+}
+
+static void random_shapes_are_exact(void **state)
+{
+    struct rng r = rng_at(1, 0);
+
+    (void)state;
+    for (int i = 0; i < 120; i++) {
+        const struct conv_shape s = shape_random(&r);
+        shape_exact(&r, &s);
+    }
+}
+
+/* Shapes of the paths that random ones meet seldom: whole blocks, several boxes and chunks, the exchange of
+ * roles. */
+static void chosen_shapes_are_exact(void **state)
+{
+    static const struct conv_shape shapes[] = {
+        {2, {5, 7, 19}, 4, {5, 7, 19}, 32, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1},
+        {1, {12, 13, 30}, 32, {6, 7, 15}, 48, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, 1},
+        {1, {8, 8, 8}, 64, {4, 4, 4}, 96, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}, {1, 1, 1}, 1},
+        {1, {9, 8, 11}, 5, {4, 4, 5}, 3, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, 1},
+        {2, {1, 20, 33}, 4, {1, 20, 33}, 37, {1, 7, 7}, {1, 1, 1}, {0, 3, 3}, {1, 1, 1}, 1},
+        {1, {1, 24, 40}, 64, {1, 24, 40}, 3, {1, 7, 7}, {1, 1, 1}, {0, 3, 3}, {1, 1, 1}, 1},
+        {2, {6, 6, 6}, 80, {6, 6, 6}, 72, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1},
+        {3, {1, 1, 700}, 17, {1, 1, 700}, 18, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}, 1},
+        {2, {7, 40, 40}, 65, {7, 40, 40}, 3, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}, 1},
+        {1, {16, 24, 24}, 2, {16, 24, 24}, 16, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1},
+        {1, {1, 1, 3000}, 3, {1, 1, 3000}, 5, {1, 1, 3}, {1, 1, 1}, {0, 0, 1}, {1, 1, 1}, 1},
+        {1, {1, 2, 5000}, 20, {1, 2, 2500}, 20, {1, 1, 3}, {1, 1, 2}, {0, 0, 1}, {1, 1, 1}, 1},
+        /* output padding: rows of x that nothing reads, also with a stride above the kernel */
+        {1, {9, 10, 11}, 6, {4, 4, 4}, 7, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}, {1, 1, 1}, 1},
+        {1, {5, 6, 11}, 6, {2, 2, 4}, 7, {1, 1, 1}, {3, 3, 3}, {0, 0, 0}, {1, 1, 1}, 1},
+        {1, {1, 1, 1}, 6, {1, 1, 1}, 7, {1, 1, 1}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, 1},
+    };
+    struct rng r = rng_at(2, 0);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        shape_exact(&r, &shapes[i]);
+}
+
+static double *normals_new(struct rng *r, int64_t count)
+{
+    double *p = doubles_new(count);
+
+    for (int64_t i = 0; i < count; i++)
+        p[i] = (double)(float)rng_normal(r);
+    return p;
+}
+
+static double *absolutes_new(const double *from, int64_t count)
+{
+    double *p = doubles_new(count);
+
+    for (int64_t i = 0; i < count; i++)
+        p[i] = fabs(from[i]);
+    return p;
+}
+
+static struct conv_data data_normals(struct rng *r, const struct conv_shape *s)
+{
+    return (struct conv_data){normals_new(r, x_count(s)), normals_new(r, w_count(s)),
+                              normals_new(r, y_count(s)), NULL};
+}
+
+/* Kinds of data: normal, after a ReLU, constant, one voxel only, large next to zero. */
+static void data_change(double *p, int64_t count, int kind)
+{
+    for (int64_t i = 0; i < count; i++) {
+        if (kind == 1 && p[i] < 0)
+            p[i] = 0;
+        else if (kind == 2)
+            p[i] = 0.3;
+        else if (kind == 3)
+            p[i] = i == count / 2 ? 1.7 : 0;
+        else if (kind == 4)
+            p[i] = i % 5 ? 0 : 1e4 * p[i];
+        p[i] = (double)(float)p[i];
+    }
+}
+
+/* |error| <= factor * eps * max(sum |a||b|) for both types, eps half the last place. */
+static void errors_bounded(const struct conv_shape *s, enum conv_dir dir, const struct conv_data *d,
+                           double factor)
+{
+    struct conv_data abs = {absolutes_new(d->x, x_count(s)), absolutes_new(d->w, w_count(s)),
+                            absolutes_new(d->y, y_count(s)), NULL};
+    double *want = oracle_result(s, dir, d), *size = oracle_result(s, dir, &abs), largest = 0;
+
+    for (int64_t i = 0; i < result_count(s, dir); i++)
+        largest = fmax(largest, size[i]);
+    for (int i = 0; i < 2; i++) {
+        double *is = conv_result(s, dir, d, &(struct conv_run){.f64 = i, .threads = 2});
+        const double bound = factor * (i ? DBL_EPSILON : FLT_EPSILON) / 2 * largest;
+        for (int64_t j = 0; j < result_count(s, dir); j++)
+            if (!(fabs(is[j] - want[j]) <= bound)) {
+                shape_print(s, dir);
+                fail_msg("element %lld is %.17g, should be %.17g within %g", (long long)j, is[j], want[j],
+                         bound);
+            }
+        free(is);
+    }
+    free(want);
+    free(size);
+    data_free(&abs);
+}
+
+static void real_errors_are_bounded(void **state)
+{
+    static const struct conv_shape shapes[] = {
+        {1, {6, 7, 8}, 32, {6, 7, 8}, 24, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1},
+        {1, {3, 4, 5}, 512, {3, 4, 5}, 20, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1},
+        {2, {5, 6, 9}, 12, {3, 3, 5}, 40, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, 1},
+        {1, {8, 9, 10}, 500, {8, 9, 10}, 33, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}, 1},
+        {1, {1, 12, 30}, 40, {1, 12, 30}, 3, {1, 5, 5}, {1, 1, 1}, {0, 2, 2}, {1, 1, 1}, 1},
+    };
+    struct rng r = rng_at(3, 0);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        for (int kind = 0; kind < 5; kind++)
+            for (enum conv_dir dir = CONV_FORWARD; dir <= CONV_DW; dir++) {
+                struct conv_data d = data_normals(&r, &shapes[i]);
+                data_change(d.x, x_count(&shapes[i]), kind);
+                data_change(d.y, y_count(&shapes[i]), kind);
+                /* equal terms all round the same way: then only the number of terms bounds the error */
+                errors_bounded(&shapes[i], dir, &d, dir == CONV_DW && kind == 2 ? 1000 : 16);
+                data_free(&d);
+            }
+}
+
+static double dot(const double *a, const double *b, int64_t count)
+{
+    double sum = 0;
+
+    for (int64_t i = 0; i < count; i++)
+        sum += a[i] * b[i];
+    return sum;
+}
+
+/* <conv(x, w), y> = <x, dx(y, w)> = <w, dw(x, y)> in f64 */
+static void directions_are_adjoint(void **state)
+{
+    struct rng r = rng_at(4, 0);
+
+    (void)state;
+    for (int i = 0; i < 30; i++) {
+        const struct conv_shape s = shape_random(&r);
+        const struct conv_run run = {.avx512 = isa_count() == 2, .f64 = true, .threads = 2, .x_gap = 3};
+        struct conv_data d = data_normals(&r, &s);
+        double *y = conv_result(&s, CONV_FORWARD, &d, &run), *x = conv_result(&s, CONV_DX, &d, &run);
+        double *w = conv_result(&s, CONV_DW, &d, &run);
+        const double a = dot(y, d.y, y_count(&s)), b = dot(x, d.x, x_count(&s)), c = dot(w, d.w, w_count(&s));
+        const double size = sqrt(dot(y, y, y_count(&s)) * dot(d.y, d.y, y_count(&s))) + 1e-30;
+        assert_true(fabs(a - b) <= 1e-12 * size && fabs(a - c) <= 1e-12 * size);
+        free(y);
+        free(x);
+        free(w);
+        data_free(&d);
+    }
+}
+
+/* The bits of one thread and AVX2 against other thread counts and AVX-512. */
+static void bits_equal(const struct conv_shape *s, enum conv_dir dir, const struct conv_data *d)
+{
+    static const int threads[] = {1, 2, 3, 7};
+
+    for (int f64 = 0; f64 < 2; f64++) {
+        double *first = NULL;
+        for (int i = 0; i < 4 * isa_count(); i++) {
+            const struct conv_run run = {
+                .avx512 = i / 4, .f64 = f64, .threads = threads[i % 4], .y_gap = i % 3};
+            double *is = conv_result(s, dir, d, &run);
+            if (!first) {
+                first = is;
+                continue;
+            }
+            if (memcmp(first, is, (size_t)result_count(s, dir) * sizeof *is)) {
+                shape_print(s, dir);
+                fail_msg("bits differ with %d threads, avx512 %d, f64 %d", run.threads, run.avx512, f64);
+            }
+            free(is);
+        }
+        free(first);
+    }
+}
+
+static void bits_do_not_depend_on_threads_or_isa(void **state)
+{
+    static const struct conv_shape shapes[] = {
+        {2, {16, 24, 24}, 4, {16, 24, 24}, 20, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1},
+        {1, {14, 24, 25}, 33, {7, 12, 13}, 40, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, 1},
+        {1, {14, 24, 25}, 6, {14, 24, 25}, 3, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1},
+        {2, {4, 5, 6}, 130, {4, 5, 6}, 140, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1},
+        {2, {10, 20, 20}, 48, {10, 20, 20}, 17, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}, 1},
+        {1, {16, 16, 16}, 24, {8, 8, 8}, 48, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}, {1, 1, 1}, 2},
+    };
+    struct rng r = rng_at(5, 0);
+
+    (void)state;
+    for (int i = 0; i < 26; i++) {
+        const struct conv_shape s = i < 6 ? shapes[i] : shape_random(&r);
+        struct conv_data d = data_normals(&r, &s);
+        for (enum conv_dir dir = CONV_FORWARD; dir <= CONV_DW; dir++)
+            bits_equal(&s, dir, &d);
+        data_free(&d);
+    }
+}
+
+static void absurd_shapes_are_refused(void **state)
+{
+    const struct kernel_table *t = kernel_table_get(false, false);
+    const struct conv_shape good = {1,         {4, 4, 4}, 4,         {4, 4, 4}, 4,
+                                    {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1};
+    struct conv_shape s = good;
+
+    (void)state;
+    assert_true(t->conv_accepts(&s, CONV_FORWARD));
+    s.groups = 3;
+    assert_false(t->conv_accepts(&s, CONV_FORWARD));
+    s = good;
+    s.stride[1] = 0;
+    assert_false(t->conv_accepts(&s, CONV_DX));
+    s = good;
+    s.kernel[2] = 7;
+    assert_false(t->conv_accepts(&s, CONV_DW));
+    s = good;
+    s.n = INT64_MAX / 2;
+    assert_false(t->conv_accepts(&s, CONV_FORWARD));
+    s = good;
+    s.in[0] = s.in[1] = s.in[2] = 1 << 20;
+    assert_false(t->conv_accepts(&s, CONV_FORWARD));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(random_shapes_are_exact),
+        cmocka_unit_test(chosen_shapes_are_exact),
+        cmocka_unit_test(real_errors_are_bounded),
+        cmocka_unit_test(directions_are_adjoint),
+        cmocka_unit_test(bits_do_not_depend_on_threads_or_isa),
+        cmocka_unit_test(absurd_shapes_are_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
