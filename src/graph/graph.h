@@ -25,7 +25,10 @@ struct conv {
 
 union attr {
     const char *name; /* input, state: interned */
-    double scalar;    /* constant, slopes */
+    double scalar;    /* slopes */
+    struct {
+        double lo, hi;
+    } clamp;
     unsigned axes;    /* reductions, concat, argmax */
     struct dims dims; /* reshape, broadcast, constant's shape */
     struct {
@@ -34,7 +37,7 @@ union attr {
     } fill;
     struct {
         int perm[DIMS_MAX];
-    } move;
+    } transpose;
     struct {
         int64_t start[DIMS_MAX], size[DIMS_MAX]; /* slice: window; pad: zeros before, output size */
     } box;
@@ -48,7 +51,7 @@ union attr {
     } norm;
     struct {
         int squared;        /* 0: nnU-Net's Dice (seg-nnunet.md section 9); 1: squared denominators, all classes */
-        double ce_weight, dice_weight;
+        double ce_weight;
         int batch;          /* sums over the batch too */
     } loss;
     struct {
@@ -66,7 +69,8 @@ union attr {
 struct op;
 struct node {
     const struct op *op;
-    int id; /* enum op_id */
+    int id;    /* enum op_id */
+    int index; /* position in the graph: inputs come from smaller ones */
     union attr attr;
     const char *scope; /* "encoder.stages.0" at the time of building */
     int n_in, n_out;
@@ -100,14 +104,27 @@ void graph_output(struct graph *g, const char *name, val v);
 /* After every read of the old value, last in the program, only if `when` (a scalar; null: always) is not zero. */
 void graph_assign(struct graph *g, val state, val value, val when);
 
+/* The null value for builders that failed. */
+static inline bool graph_null(val v)
+{
+    return v.id == 0;
+}
+
 /* grad[i] = d sum(y) / d wrt[i], as graph. An op without derivative on the way is an error that names it and its scope. */
 void graph_grad(struct graph *g, val y, int n, const val wrt[], val grad[]);
+
+/* dx[i] = sum over j of dy[j] * d y[j] / d x[i], with the x held as independent leaves (what a row's expand needs). A null dy[j]
+ * counts as zero; dx[i] is null where x[i] has no influence. */
+void graph_vjp(struct graph *g, int n_y, const val y[], const val dy[], int n_x, const val x[], val dx[]);
 
 void graph_enter(struct graph *g, const char *fmt, ...) PRINTF_LIKE(2, 3); /* scope, for names and messages */
 void graph_leave(struct graph *g);
 const char *graph_scope(const struct graph *g);
 
 /* Visits for the compiler. */
+int                graph_count(const struct graph *g);          /* nodes */
+const struct node *graph_at(const struct graph *g, int index);
+void               graph_scope_set(struct graph *g, const char *path); /* the whole path at once (rebuilding passes) */
 struct graph_named {
     const char *name;
     val v;

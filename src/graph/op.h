@@ -45,7 +45,17 @@ struct op {
     void (*vjp)(struct graph *g, const struct node *n, const val dy[], val dx[]); /* dy[k] may be null (zero); leave dx[k] null for none */
     void (*ref)(const struct ref_args *a);                                         /* the meaning, in double */
     void (*sample)(struct sampler *s);                                             /* cases for tests and bench */
+    int (*slot)(const struct node *n, int out); /* OP_UPDATE: the input whose storage output `out` may take */
 };
+
+/* Value id of output i of a node. */
+static inline val node_out(const struct node *n, int i)
+{
+    return (val){n->first_out + (uint32_t)i};
+}
+
+/* Differentiates a node through its expansion: what rows without vjp get, for rows that need it in some cases. */
+void graph_vjp_by_expand(struct graph *g, const struct node *n, const val dy[], val dx[]);
 
 extern const struct op *const op_rows[OP_COUNT]; /* src/ops/table.c */
 

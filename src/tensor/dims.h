@@ -15,7 +15,7 @@ enum dtype {
 };
 
 struct dims {
-    int rank; /* 0: a scalar */
+    int64_t rank; /* 0: a scalar; 64 bits so that the struct has no padding and can be hashed */
     int64_t n[DIMS_MAX];
 };
 
