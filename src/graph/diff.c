@@ -68,6 +68,10 @@ void graph_vjp_by_expand(struct graph *g, const struct node *n, const val dy[], 
     }
     n->op->expand(g, n, y);
     graph_vjp(g, n->n_out, y, dy, n->n_in, n->in, dx);
+    for (int i = 1; i < n->n_in; i++) /* the same value twice: its gradient counts once */
+        for (int k = 0; k < i; k++)
+            if (n->in[k].id == n->in[i].id)
+                dx[i] = (val){0};
     mem_free(y);
 }
 
