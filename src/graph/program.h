@@ -18,8 +18,8 @@ struct compile {
     atomic_int *stop;      /* polled between steps; may be NULL */
 };
 
-/* Compiles g's outputs and assignments. States are created in the store (zeroed) or must fit what is there. The graph may be
- * freed afterwards. */
+/* Compiles g's outputs and assignments. States are created in the store (zeroed) or must fit what is there. The program
+ * keeps a copy: the graph stays the caller's. */
 MUST_USE enum err program_new(struct program **out, struct graph *g, struct store *store, const struct compile *c);
 void              program_free(struct program *p);
 /* The caller's buffer for an input; must stay valid while the program runs. Unknown name: ERR_INTERNAL. */

@@ -4,8 +4,17 @@
 #include <inttypes.h>
 #include <string.h>
 
+/* What the store knows beside the tensor: small ones share ordinary memory, large ones get huge pages. */
+struct cell {
+    struct tensor t;
+    void *block;
+    size_t big; /* bytes of a mem_big_new block, else 0 */
+};
+
+enum { BIG = 4 << 20, ALIGN = 64 };
+
 struct store {
-    struct tensor **item;
+    struct cell **item;
     size_t count, room;
 };
 
@@ -14,11 +23,27 @@ struct store *store_new(void)
     return mem_new(1, sizeof(struct store));
 }
 
-static void tensor_free(struct tensor *t)
+static void cell_free(struct cell *c)
 {
-    mem_big_free(t->data, (size_t)tensor_bytes(t));
-    mem_free((char *)(uintptr_t)t->name);
-    mem_free(t);
+    if (c->big)
+        mem_big_free(c->block, c->big);
+    else
+        mem_free(c->block);
+    mem_free((char *)(uintptr_t)c->t.name);
+    mem_free(c);
+}
+
+static bool cell_fill(struct cell *c, const char *name)
+{
+    size_t bytes = (size_t)tensor_bytes(&c->t);
+
+    c->big = bytes >= BIG ? bytes : 0;
+    c->block = c->big ? mem_big_new(bytes) : mem_new(bytes + ALIGN, 1);
+    c->t.name = mem_str(name);
+    if (!c->block || !c->t.name)
+        return false;
+    c->t.data = (char *)c->block + (ALIGN - (uintptr_t)c->block % ALIGN) % ALIGN;
+    return true;
 }
 
 void store_free(struct store *s)
@@ -26,7 +51,7 @@ void store_free(struct store *s)
     if (!s)
         return;
     for (size_t i = 0; i < s->count; i++)
-        tensor_free(s->item[i]);
+        cell_free(s->item[i]);
     mem_free(s->item);
     mem_free(s);
 }
@@ -34,8 +59,8 @@ void store_free(struct store *s)
 struct tensor *store_find(const struct store *s, const char *name)
 {
     for (size_t i = 0; i < s->count; i++)
-        if (!strcmp(s->item[i]->name, name))
-            return s->item[i];
+        if (!strcmp(s->item[i]->t.name, name))
+            return &s->item[i]->t;
     return NULL;
 }
 
@@ -49,43 +74,42 @@ static enum err check_same(const struct tensor *t, enum dtype type, const struct
                    dtype_name(t->type), dims_text(&t->dims, have), dtype_name(type), dims_text(dims, want));
 }
 
-static enum err store_add(struct store *s, struct tensor *t)
+static enum err store_add(struct store *s, struct cell *c)
 {
     if (s->count == s->room) {
         size_t room = s->room ? 2 * s->room : 64;
-        struct tensor **grown = mem_resize(s->item, room, sizeof *grown);
+        struct cell **grown = mem_resize(s->item, room, sizeof *grown);
         if (!grown)
             return ERR_MEMORY;
         s->item = grown;
         s->room = room;
     }
-    s->item[s->count++] = t;
+    s->item[s->count++] = c;
     return ERR_OK;
 }
 
 enum err store_need(struct store *s, const char *name, enum dtype type, struct dims dims, struct tensor **out)
 {
-    struct tensor *t = store_find(s, name);
+    struct tensor *have = store_find(s, name);
+    struct cell *c;
     enum err err = ERR_MEMORY;
 
-    if (t) {
-        *out = t;
-        return check_same(t, type, &dims);
+    if (have) {
+        *out = have;
+        return check_same(have, type, &dims);
     }
-    t = mem_new(1, sizeof *t);
-    if (!t)
+    c = mem_new(1, sizeof *c);
+    if (!c)
         return ERR_MEMORY;
-    t->type = type;
-    t->dims = dims;
-    t->name = mem_str(name);
-    t->data = mem_big_new((size_t)tensor_bytes(t));
-    if (t->name && t->data)
-        err = store_add(s, t);
+    c->t.type = type;
+    c->t.dims = dims;
+    if (cell_fill(c, name))
+        err = store_add(s, c);
     if (err) {
-        tensor_free(t);
+        cell_free(c);
         return err;
     }
-    *out = t;
+    *out = &c->t;
     return ERR_OK;
 }
 
@@ -96,7 +120,7 @@ size_t store_count(const struct store *s)
 
 struct tensor *store_at(const struct store *s, size_t i)
 {
-    return s->item[i];
+    return &s->item[i]->t;
 }
 
 double tensor_get(const struct tensor *t, int64_t i)

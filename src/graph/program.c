@@ -1,0 +1,460 @@
+#include "graph/program.h"
+
+#include "base/mem.h"
+#include "graph/pass.h"
+#include "graph/plan.h"
+#include "graph/reference.h"
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+struct bound {
+    const char *name;
+    uint32_t id;
+};
+
+struct copy { /* an assignment that is not done in place */
+    uint32_t state, value, when;
+    size_t bytes;
+};
+
+struct program {
+    struct graph *g; /* owned: steps point at its nodes */
+    struct step *steps;
+    const struct kernel_class **kernel;
+    int count;
+    struct mem_plan plan;
+    unsigned char *arena;
+    void **at;     /* per value id: its storage */
+    void **args;   /* inputs then outputs of the running step */
+    struct copy *copies;
+    int n_copies;
+    atomic_int *stop;
+    bool timing;
+    double *seconds;
+    int64_t *calls;
+};
+
+/* ---- compiling ---- */
+
+static enum err no_kernel(const struct node *n)
+{
+    char text[160];
+
+    return err_set(ERR_INTERNAL, "%s in %s: only the slow reference kernel takes shape %s", n->op->name,
+                   n->scope[0] ? n->scope : "the graph", dims_text(&n->out_dims[0], text));
+}
+
+static enum err add_step(struct program *p, const struct node *n, const struct compile *c)
+{
+    struct step *s = &p->steps[p->count];
+    const struct kernel_class *k = pass_kernel(c->backend, p->g, n, s);
+
+    p->count++;
+    if (!s->in_dims || !s->in_type)
+        return ERR_MEMORY;
+    if (!k && !(n->op->flags & OP_VIEW)) {
+        if (c->no_reference || !reference_class.accepts(s))
+            return no_kernel(n);
+        k = &reference_class;
+    }
+    p->kernel[p->count - 1] = k;
+    if (k && k->prepare)
+        k->prepare(s);
+    return ERR_OK;
+}
+
+static enum err make_steps(struct program *p, const struct compile *c)
+{
+    size_t nodes = (size_t)graph_count(p->g) + 1;
+    bool *live = pass_live(p->g);
+    enum err err = ERR_OK;
+
+    p->steps = mem_new(nodes, sizeof *p->steps);
+    p->kernel = mem_new(nodes, sizeof *p->kernel);
+    p->seconds = mem_new(nodes, sizeof *p->seconds);
+    p->calls = mem_new(nodes, sizeof *p->calls);
+    if (!live || !p->steps || !p->kernel || !p->seconds || !p->calls)
+        err = ERR_MEMORY;
+    for (int i = 0; !err && i < graph_count(p->g); i++)
+        if (live[i] && !(graph_at(p->g, i)->op->flags & OP_SOURCE))
+            err = add_step(p, graph_at(p->g, i), c);
+    mem_free(live);
+    return err;
+}
+
+static void fill_constant(void *to, const struct node *n)
+{
+    double v = n->attr.fill.value;
+
+    for (int64_t i = 0; i < dims_count(&n->out_dims[0]); i++) {
+        if (n->out_type[0] == DT_F32)
+            ((float *)to)[i] = (float)v;
+        else if (n->out_type[0] == DT_F64)
+            ((double *)to)[i] = v;
+        else
+            ((int64_t *)to)[i] = (int64_t)v;
+    }
+}
+
+static uint32_t root_id(const struct program *p, uint32_t id)
+{
+    while (p->plan.spot[id].root != id)
+        id = p->plan.spot[id].root;
+    return id;
+}
+
+static enum err place_values(struct program *p, struct store *store)
+{
+    uint32_t values = graph_values(p->g);
+    int widest = 1;
+
+    for (int i = 0; i < p->count; i++)
+        if (p->steps[i].node->n_in + p->steps[i].node->n_out > widest)
+            widest = p->steps[i].node->n_in + p->steps[i].node->n_out;
+    p->at = mem_new((size_t)values + 1, sizeof *p->at);
+    p->args = mem_new((size_t)widest, sizeof *p->args);
+    p->arena = mem_big_new(p->plan.arena + 64);
+    if (!p->at || !p->args || !p->arena)
+        return ERR_MEMORY;
+    for (uint32_t id = 1; id <= values; id++) {
+        const struct node *n = graph_node_of(p->g, (val){id});
+        const struct spot *s = &p->plan.spot[id];
+        struct tensor *t;
+        if (s->root != id)
+            continue;
+        if (n->id == OP_STATE) {
+            TRY(store_need(store, n->attr.name, n->out_type[0], n->out_dims[0], &t));
+            p->at[id] = t->data;
+        } else if (s->place != PLACE_INPUT && s->first >= 0) {
+            p->at[id] = p->arena + s->offset;
+        }
+        if (n->id == OP_CONSTANT && p->at[id])
+            fill_constant(p->at[id], n);
+    }
+    for (uint32_t id = 1; id <= values; id++)
+        p->at[id] = p->at[root_id(p, id)];
+    return ERR_OK;
+}
+
+static enum err make_copies(struct program *p)
+{
+    const struct graph_assignment *a;
+    int n = graph_assignments(p->g, &a);
+
+    p->copies = mem_new((size_t)n + 1, sizeof *p->copies);
+    if (!p->copies)
+        return ERR_MEMORY;
+    for (int i = 0; i < n; i++) {
+        struct dims d = graph_dims(p->g, a[i].state);
+        if (!p->plan.in_place[i])
+            p->copies[p->n_copies++] = (struct copy){a[i].state.id, a[i].value.id, a[i].when.id,
+                                                     (size_t)dims_count(&d) * dtype_size(graph_type(p->g, a[i].state))};
+    }
+    return ERR_OK;
+}
+
+static enum err check_memory(const struct program *p, const struct compile *c)
+{
+    if (!c->memory_max || p->plan.arena <= c->memory_max)
+        return ERR_OK;
+    return err_set(ERR_MEMORY, "the program needs %.2f GB but --mem allows %.2f GB: use a smaller patch or batch",
+                   (double)p->plan.arena * 1e-9, (double)c->memory_max * 1e-9);
+}
+
+static enum err compile(struct program *p, struct graph *expanded, struct store *store, const struct compile *c)
+{
+    p->g = expanded;
+    p->stop = c->stop;
+    TRY(make_steps(p, c));
+    TRY(mem_plan_make(&p->plan, p->g, p->steps, p->count));
+    TRY(check_memory(p, c));
+    TRY(place_values(p, store));
+    return make_copies(p);
+}
+
+enum err program_new(struct program **out, struct graph *g, struct store *store, const struct compile *c)
+{
+    struct program *p;
+    struct graph *expanded;
+    enum err err;
+
+    TRY(graph_status(g));
+    expanded = pass_expand(g, c->backend);
+    if (!expanded)
+        return graph_status(g);
+    p = mem_new(1, sizeof *p);
+    if (!p) {
+        graph_free(expanded);
+        return ERR_MEMORY;
+    }
+    err = compile(p, expanded, store, c);
+    if (err) {
+        program_free(p);
+        return err;
+    }
+    *out = p;
+    return ERR_OK;
+}
+
+void program_free(struct program *p)
+{
+    if (!p)
+        return;
+    for (int i = 0; i < p->count; i++) {
+        mem_free((void *)(uintptr_t)p->steps[i].in_dims);
+        mem_free((void *)(uintptr_t)p->steps[i].in_type);
+    }
+    mem_big_free(p->arena, p->plan.arena + 64);
+    mem_plan_free(&p->plan);
+    graph_free(p->g);
+    mem_free(p->steps);
+    mem_free(p->kernel);
+    mem_free(p->seconds);
+    mem_free(p->calls);
+    mem_free(p->at);
+    mem_free(p->args);
+    mem_free(p->copies);
+    mem_free(p);
+}
+
+/* ---- running ---- */
+
+enum err program_bind(struct program *p, const char *input, const void *data)
+{
+    bool found = false;
+
+    for (uint32_t id = 1; id <= graph_values(p->g); id++) {
+        const struct node *root = graph_node_of(p->g, (val){root_id(p, id)});
+        if (root->id == OP_INPUT && !strcmp(root->attr.name, input)) {
+            p->at[id] = (void *)(uintptr_t)data; /* kernels only read inputs */
+            found = true;
+        }
+    }
+    return found ? ERR_OK : err_set(ERR_INTERNAL, "the program has no input %s", input);
+}
+
+static enum err check_bound(const struct program *p)
+{
+    for (int i = 0; i < graph_count(p->g); i++) {
+        const struct node *n = graph_at(p->g, i);
+        if (n->id == OP_INPUT && !p->at[n->first_out])
+            return err_set(ERR_INTERNAL, "input %s is not bound", n->attr.name);
+    }
+    return ERR_OK;
+}
+
+static double now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void run_step(struct program *p, int i)
+{
+    const struct step *s = &p->steps[i];
+    const struct node *n = s->node;
+    struct run r = {.step = s, .in = (const void *const *)p->args, .out = p->args + n->n_in};
+
+    if (!p->kernel[i])
+        return; /* a view */
+    for (int k = 0; k < n->n_in; k++)
+        p->args[k] = p->at[n->in[k].id];
+    for (int k = 0; k < n->n_out; k++)
+        p->args[n->n_in + k] = p->at[node_out(n, k).id];
+    r.work = p->arena + p->plan.work_offset[i];
+    if (p->timing) {
+        double start = now();
+        p->kernel[i]->run(&r);
+        p->seconds[i] += now() - start;
+        p->calls[i]++;
+    } else {
+        p->kernel[i]->run(&r);
+    }
+}
+
+static double scalar_at(const struct program *p, uint32_t id)
+{
+    const void *data = p->at[id];
+    enum dtype type = graph_type(p->g, (val){id});
+
+    if (!data)
+        return NAN;
+    return type == DT_F32 ? (double)*(const float *)data : type == DT_F64 ? *(const double *)data : (double)*(const int64_t *)data;
+}
+
+enum err program_run(struct program *p)
+{
+    TRY(check_bound(p));
+    for (int i = 0; i < p->count; i++) {
+        if (p->stop && i <= p->plan.first_update && atomic_load(p->stop))
+            return err_set(ERR_STOPPED, "stopped");
+        run_step(p, i);
+    }
+    for (int i = 0; i < p->n_copies; i++) {
+        const struct copy *c = &p->copies[i];
+        if (!c->when || scalar_at(p, c->when) != 0)
+            memmove(p->at[c->state], p->at[c->value], c->bytes);
+    }
+    return ERR_OK;
+}
+
+static const struct graph_named *find_output(const struct program *p, const char *name)
+{
+    const struct graph_named *list;
+    int n = graph_outputs(p->g, &list);
+
+    for (int i = 0; i < n; i++)
+        if (!strcmp(list[i].name, name))
+            return &list[i];
+    return NULL;
+}
+
+const void *program_output(const struct program *p, const char *name)
+{
+    const struct graph_named *o = find_output(p, name);
+
+    return o ? p->at[o->v.id] : NULL;
+}
+
+double program_scalar(const struct program *p, const char *name)
+{
+    const struct graph_named *o = find_output(p, name);
+
+    return o ? scalar_at(p, o->v.id) : NAN;
+}
+
+/* ---- replay: who made the first value that is not finite? ---- */
+
+static bool all_finite(const struct program *p, val v)
+{
+    struct dims d = graph_dims(p->g, v);
+    const void *data = p->at[v.id];
+    enum dtype type = graph_type(p->g, v);
+
+    for (int64_t i = 0; i < dims_count(&d); i++)
+        if (type == DT_F32 ? !isfinite(((const float *)data)[i]) : type == DT_F64 && !isfinite(((const double *)data)[i]))
+            return false;
+    return true;
+}
+
+static bool blame_sources(const struct program *p, struct str *culprit)
+{
+    for (int i = 0; i < graph_count(p->g); i++) {
+        const struct node *n = graph_at(p->g, i);
+        if ((n->id == OP_INPUT || n->id == OP_STATE) && p->at[n->first_out] && !all_finite(p, node_out(n, 0))) {
+            str_addf(culprit, "%s %s", n->id == OP_INPUT ? "input" : "state", n->attr.name);
+            return true;
+        }
+    }
+    return false;
+}
+
+enum err program_replay(struct program *p, struct str *culprit)
+{
+    TRY(check_bound(p));
+    if (blame_sources(p, culprit))
+        return str_status(culprit);
+    for (int i = 0; i < p->plan.first_update; i++) {
+        const struct node *n = p->steps[i].node;
+        run_step(p, i);
+        for (int k = 0; k < n->n_out; k++)
+            if (p->at[node_out(n, k).id] && !all_finite(p, node_out(n, k))) {
+                str_addf(culprit, "%s in %s", n->op->name, n->scope[0] ? n->scope : "the graph");
+                return str_status(culprit);
+            }
+    }
+    return ERR_OK;
+}
+
+/* ---- what it costs ---- */
+
+uint64_t program_bytes(const struct program *p)
+{
+    return p->plan.arena;
+}
+
+static double count_of(const struct dims *d)
+{
+    return (double)dims_count(d);
+}
+
+static double step_flops(const struct step *s)
+{
+    const struct node *n = s->node;
+    const struct dims *w;
+
+    switch (n->id) {
+    case OP_CONV:
+    case OP_CONV_DX:
+        w = &s->in_dims[1];
+        return 2 * count_of(n->id == OP_CONV ? &s->out_dims[0] : &s->in_dims[0]) * count_of(w) / (double)w->n[0];
+    case OP_CONV_DW:
+        w = &s->out_dims[0];
+        return 2 * count_of(&s->in_dims[0]) * count_of(w) / (double)w->n[0];
+    case OP_MATMUL:
+        return 2 * count_of(&s->out_dims[0]) * (double)s->in_dims[0].n[s->in_dims[0].rank - (n->attr.matmul.transpose_a ? 2 : 1)];
+    default:
+        return count_of(&s->out_dims[0]);
+    }
+}
+
+static double step_bytes(const struct step *s)
+{
+    double bytes = 0;
+
+    for (int k = 0; k < s->node->n_in; k++)
+        bytes += count_of(&s->in_dims[k]) * (double)dtype_size(s->in_type[k]);
+    for (int k = 0; k < s->node->n_out; k++)
+        bytes += count_of(&s->out_dims[k]) * (double)dtype_size(s->out_type[k]);
+    return bytes;
+}
+
+void program_timing(struct program *p, bool on)
+{
+    p->timing = on;
+    memset(p->seconds, 0, (size_t)p->count * sizeof *p->seconds);
+    memset(p->calls, 0, (size_t)p->count * sizeof *p->calls);
+}
+
+int program_times(const struct program *p, struct program_time *list, int room)
+{
+    int n = 0;
+
+    for (int i = 0; i < p->count; i++) {
+        const struct step *s = &p->steps[i];
+        int at = 0;
+        if (!p->calls[i])
+            continue;
+        while (at < n && strcmp(list[at].op, s->node->op->name))
+            at++;
+        if (at == room)
+            continue;
+        if (at == n)
+            list[n++] = (struct program_time){.op = s->node->op->name};
+        list[at].seconds += p->seconds[i];
+        list[at].flops += step_flops(s) * (double)p->calls[i];
+        list[at].bytes += step_bytes(s) * (double)p->calls[i];
+        list[at].calls += p->calls[i];
+    }
+    return n;
+}
+
+void program_dump(const struct program *p, struct str *out)
+{
+    char text[160];
+
+    str_addf(out, "%d steps, arena %.3f MB\n", p->count, (double)p->plan.arena * 1e-6);
+    for (int i = 0; i < p->count; i++) {
+        const struct node *n = p->steps[i].node;
+        const struct spot *s = &p->plan.spot[root_id(p, n->first_out)];
+        str_addf(out, "%4d %-14s %-12s %s %-28s at %zu+%zu work %zu", i, n->op->name, p->kernel[i] ? p->kernel[i]->name : "view",
+                 dtype_name(n->out_type[0]), dims_text(&n->out_dims[0], text), s->offset, s->bytes, p->steps[i].work);
+        if (p->calls[i])
+            str_addf(out, " %.3f ms", 1e3 * p->seconds[i] / (double)p->calls[i]);
+        str_addf(out, "  %s\n", n->scope);
+    }
+}
