@@ -3,13 +3,19 @@
  * is applied here.
  *
  * Codes: the named path is missing or unreadable ERR_USAGE; bytes that cannot be NIfTI, truncated or damaged
- * ERR_CORRUPT; sound but not usable here ERR_INPUT. Names, for `check`: notes     gzip-in-nii plain-in-gz
- * trailing-data vox-offset bitpix slope-nan slope-negative hu-clamped nonfinite-voxels thin-volume
- * units-unknown sform-unusable qform-unusable qform-used sform-used form-conflict shear pixdim-differs
- * pixdim-negative no-slice-spacing no-orientation, and those of base/file.h for gzip reasons   unreadable
- * not-nifti header-truncated header-damaged pair-missing datatype dims several-volumes vox-offset truncated
- * gzip form-conflict shear no-orientation no-spacing nonfinite-voxels label-values label-map not-prepared
- * memory */
+ * ERR_CORRUPT; sound but not usable here ERR_INPUT. Names of what is tolerated (notes), for `check`:
+ *
+ * - bytes: gzip-in-nii, plain-in-gz, trailing-data, vox-offset, bitpix, and those of gzip_decode
+ * - values: slope-nan, slope-negative, hu-clamped, nonfinite-voxels
+ * - geometry: thin-volume, units-unknown, sform-unusable, qform-unusable, qform-used, sform-used,
+ * form-conflict, shear, pixdim-differs, pixdim-negative, no-slice-spacing, no-orientation
+ *
+ * and of what is refused (nifti_options.reason):
+ *
+ * - bytes: unreadable, not-nifti, header-truncated, header-damaged, truncated, gzip, vox-offset, pair-missing
+ * - kind: datatype, dims, several-volumes, not-prepared; memory
+ * - values: nonfinite-voxels, label-values, label-map
+ * - geometry: form-conflict, shear, no-orientation, no-spacing */
 #ifndef D4M_VOLUME_NIFTI_H
 #define D4M_VOLUME_NIFTI_H
 
@@ -48,12 +54,8 @@ struct nifti_bytes {
     const uint8_t *file, *img;
     size_t size, img_size;
 };
-enum nifti_kind {
-    NIFTI_GRID,
-    NIFTI_HU,
-    NIFTI_LABELS,
-    NIFTI_FLOAT
-}; /* FLOAT: float32, scaled, nothing replaced */
+/* What the voxels become; NIFTI_FLOAT: float32, scaled, nothing replaced. */
+enum nifti_kind { NIFTI_GRID, NIFTI_HU, NIFTI_LABELS, NIFTI_FLOAT };
 MUST_USE enum err nifti_parse(struct volume **out, const struct nifti_bytes *b, enum nifti_kind kind,
                               const struct nifti_options *o, struct notes *n);
 

@@ -7,6 +7,7 @@
  * with. */
 static const double spacing_least = 1e-5, spacing_most = 1e5, offset_most = 1e7;
 static const double shear_most = 1e-3; /* rad */
+static const double degrees = 180 / 3.14159265358979323846;
 
 static double column_length(const struct grid *g, int j)
 {
@@ -142,8 +143,7 @@ struct forms {
     bool has_s, has_q;
 };
 
-/* Both forms usable and different: tell, with what others will show; or refuse when the difference is gross.
- */
+/* Both forms usable and different: tell, with what others will show; or refuse a gross difference. */
 static enum err check_conflict(const struct nifti_header *h, const struct nifti_context *c,
                                const struct forms *f)
 {
@@ -175,12 +175,11 @@ static enum err check_shear(const struct nifti_context *c, const struct forms *f
             c, ERR_INPUT, "shear",
             "its axes are not perpendicular (by %.3g degrees; gantry tilt?), which is not handled where "
             "positions matter; %s",
-            angle * 57.29577951308232,
-            f->has_q ? "resample it, or go on with --prefer qform" : "resample it first");
+            angle * degrees, f->has_q ? "resample it, or go on with --prefer qform" : "resample it first");
     note_add(c->notes, "shear",
              "%s: its axes are not perpendicular (by %.3g degrees; gantry tilt?); only the voxel size "
              "is used",
-             c->what, angle * 57.29577951308232);
+             c->what, angle * degrees);
     return ERR_OK;
 }
 
@@ -190,8 +189,7 @@ static void check_pixdim(const struct nifti_context *c, const struct grid *g, co
         if (fabs(spacing[j] / g->spacing[j] - 1) > 1e-3) {
             note_add(c->notes, "pixdim-differs",
                      "%s: pixdim says voxels of %.5g x %.5g x %.5g mm, the orientation %.5g x %.5g x %.5g; "
-                     "the latter "
-                     "are used",
+                     "the latter are used",
                      c->what, spacing[0], spacing[1], spacing[2], g->spacing[0], g->spacing[1],
                      g->spacing[2]);
             return;
@@ -269,8 +267,8 @@ enum err nifti_check_grid(struct nifti_header *h, const struct nifti_context *c,
     return ERR_OK;
 }
 
-/* Nearest rotation to the directions of g, by Newton's iteration for the polar factor (Higham 1986): X <- (X
- * + X^-T)/2. */
+/* Nearest rotation to the directions of g, by Newton's iteration for the polar factor (Higham 1986):
+ * X <- (X + X^-T)/2. */
 static void nearest_rotation(const struct grid *g, double r[3][3])
 {
     struct grid x = *g;
