@@ -150,6 +150,14 @@ static int put_default(json_t *o, const struct field *f)
     return 0;
 }
 
+/* An integer's limit is an integer; an open one is null. */
+static json_t *limit(const struct field *f, double v)
+{
+    bool whole = f->type == T_INT || f->type == T_INT3 || f->type == T_SIZE;
+
+    return whole && fabs(v) < 9e15 ? json_integer((json_int_t)v) : json_number(v);
+}
+
 static json_t *field_schema(const struct field *f)
 {
     static const char *const type[] = {"boolean", "integer", "number", "string", "string",
@@ -162,7 +170,7 @@ static json_t *field_schema(const struct field *f)
     if (!failed && (f->type == T_INT3 || f->type == T_REAL3 || f->type == T_LIST))
         failed = put(o, "items", json_pack("{s:s}", "type", item[f->type]));
     if (!failed && (f->min != 0 || f->max != 0))
-        failed = put(o, "minimum", json_real(f->min)) || put(o, "maximum", json_number(f->max));
+        failed = put(o, "minimum", limit(f, f->min)) || put(o, "maximum", limit(f, f->max));
     if (!failed && f->brief)
         failed = put(o, "option", json_pack("s#", (const char[]){'-', f->brief}, 2));
     if (!failed && f->positional)

@@ -16,7 +16,7 @@
 /* Opens a regular file for reading. O_NONBLOCK keeps the open of a pipe from waiting for a writer. */
 static enum err open_regular(const char *path, int *fd, size_t *size)
 {
-    struct stat st;
+    struct stat st = {0};
     int f = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
     if (f < 0)
@@ -24,8 +24,8 @@ static enum err open_regular(const char *path, int *fd, size_t *size)
     if (fstat(f, &st) || !S_ISREG(st.st_mode)) {
         bool folder = S_ISDIR(st.st_mode);
         close(f);
-        return err_set(ERR_USAGE, "%s: %s; name a regular file", path,
-                       folder ? "is a folder" : "is not a file");
+        return err_set(ERR_USAGE, "%s: %s; name another", path,
+                       folder ? "is a folder" : "is not a regular file");
     }
     *fd = f;
     *size = (size_t)st.st_size;

@@ -44,7 +44,7 @@ static void refuses_what_is_no_file(void **state)
     assert_err(file_read(test_path(folder, "none"), &p, &n), ERR_USAGE, "none: cannot be read");
     assert_err(file_read(folder, &p, &n), ERR_USAGE, "is a folder");
     assert_int_equal(mkfifo(pipe, 0600), 0);
-    assert_err(file_read(pipe, &p, &n), ERR_USAGE, "not a file");
+    assert_err(file_read(pipe, &p, &n), ERR_USAGE, "not a regular file");
     assert_null(p);
     assert_err(file_write("/dev/null", "x", 1), ERR_OUTPUT, "not a regular file");
     assert_err(file_write(folder, "x", 1), ERR_OUTPUT, "is a folder");

@@ -1,0 +1,12 @@
+#include "cli/commands.h"
+
+#include "cli/describe.h"
+#include "lab/doctor.h"
+#include "lab/weights.h"
+
+const struct command *const commands[] = {
+    &cmd_weights_show,
+    &cmd_doctor,
+    &cmd_describe,
+    NULL,
+};

@@ -1,0 +1,8 @@
+#ifndef D4M_LAB_WEIGHTS_H
+#define D4M_LAB_WEIGHTS_H
+
+#include "base/command.h"
+
+extern const struct command cmd_weights_show; /* names, types and shapes of a safetensors file, without loading tensors */
+
+#endif

@@ -1,0 +1,31 @@
+# The program as a user meets it: help, errors, exit codes, machine-readable output.
+. "$(dirname "$0")/lib.sh"
+
+expect 0 '^d4m 0\.' "$d4m" --version
+expect 0 'doctor' "$d4m"
+expect 0 'd4m weights show model' "$d4m" weights show --help
+expect 0 '"isa"' "$d4m" doctor --json
+expect 2 "did you mean 'd4m doctor'" "$d4m" docter
+expect 2 'error: .*cannot be read' "$d4m" weights show /nonexistent/file
+expect 0 '^$|d4m' "$d4m" describe
+expect 0 '"verbs"' "$d4m" describe --json
+
+# an empty set of tensors, then a broken one
+printf '\x02\0\0\0\0\0\0\0{}' >empty.safetensors
+expect 0 '^0 tensors' "$d4m" weights show empty.safetensors
+printf '\x09\0\0\0\0\0\0\0{}' >cut.safetensors
+expect 4 '^d4m: error: cut.safetensors: ' "$d4m" weights show cut.safetensors
+[ "$(wc -l <err.txt)" = 1 ] || fail "an error is one line"
+
+# a result that cannot be written is an error
+if [ -e /dev/full ]; then
+    "$d4m" describe >/dev/full 2>err.txt
+    [ $? = 6 ] || fail "a full standard output must give 6"
+fi
+
+# every verb in the list has help with an example
+"$d4m" | sed -n 's/^  \(.*[^ ]\)   *[^ ].*$/\1/p' | sed 's/  .*//' >verbs.txt
+[ -s verbs.txt ] || fail "no verbs listed"
+while read -r verb; do
+    expect 0 "^  d4m $verb" "$d4m" $verb --help
+done <verbs.txt
