@@ -31,11 +31,13 @@ struct phase_map {
     int count;
     enum phase kind[PLAN_MAX_PHASES];
     const char *name[PLAN_MAX_PHASES];
-    int portal; /* the channel of the portal venous phase, -1 if there is none */
+    int portal; /* the channel of the portal venous phase, which carries labels; -1 if there is none. The
+                   only channel of one is taken for it whatever its name. */
 };
 
 struct case_files {
     const char *name;
+    const char *folder;                 /* of the images */
     const char *phase[PLAN_MAX_PHASES]; /* path by channel, NULL where missing */
     const char *label;                  /* path or NULL */
     const char *bad;                    /* why training cannot use it, NULL if nothing is known against it */
