@@ -6,16 +6,8 @@
 #define D4M_DATA_PREPARE_H
 
 #include "data/cases.h"
-#include "volume/nifti.h"
-
-struct prepare_options {
-    const char *map; /* labels, "255=2" */
-    enum nifti_form prefer;
-    bool assume_scanner;
-    bool resample_labels; /* labels on another grid: nearest, instead of an error */
-    bool training; /* labels are required, and a phase that hardly overlaps is an error instead of missing */
-    bool force;    /* prepare_dataset: redo what is up to date */
-};
+#include "data/place.h"
+#include <stdatomic.h>
 
 struct phase_stats {
     double mean, sd; /* of all voxels, clipped to the plan's window */
@@ -38,23 +30,32 @@ struct prepared {
 };
 
 /* One case in memory. Its label is read if there is one. A result on ras goes home by volume_from_ras(orient)
- * and nifti_save(like = source). Peak: one phase as stored, one plane stack of doubles, and the int16
- * results. */
+ * and nifti_save(like = source). ERR_MEMORY, with both numbers, if prepare_memory says that it would not fit.
+ */
 MUST_USE enum err prepare_case(struct prepared **out, const struct case_files *c, const struct plan *p,
                                const struct prepare_options *o, struct notes *n);
 void prepared_free(struct prepared *c);
 
-/* Called in case order from the calling thread: case i of n is done (or was up to date). */
-struct prepare_progress {
-    void (*report)(void *ctx, size_t i, size_t n, const char *name, bool fresh);
+/* Bytes that prepare_case needs at its peak, and that its result keeps, from the headers alone. */
+struct prepare_memory {
+    uint64_t peak, kept;
+};
+MUST_USE enum err prepare_memory(struct prepare_memory *m, const struct case_files *c, const struct plan *p,
+                                 const struct prepare_options *o);
+
+/* How prepare_dataset tells and is told; all members may be NULL. */
+struct prepare_watch {
+    void (*done)(void *ctx, size_t i, size_t n, const char *name,
+                 bool fresh); /* case i of n; fresh: not up to date before */
     void *ctx;
+    const atomic_int *stop; /* not 0: stop before the next case with ERR_STOPPED */
 };
 /* Prepares all cases of a list into `folder` (WORK/prepared): CASE_000k.nii, CASE_seg.nii and CASE.json,
- * skipping cases whose inputs' hashes and plan have not changed. Cases that fail get `bad` set (text in the
- * list's arena) and do not stop the others; call case_list_require afterwards. Other errors (output, memory)
- * stop at once. */
+ * skipping cases whose inputs' hashes and plan have not changed (unless force). Cases that fail get `bad` set
+ * (text in the list's arena) and do not stop the others; call case_list_require afterwards. Failures of
+ * output or memory stop at once. */
 MUST_USE enum err prepare_dataset(struct case_list *l, const struct plan *p, const char *folder,
-                                  const struct prepare_options *o, const struct prepare_progress *progress,
+                                  const struct prepare_options *o, const struct prepare_watch *w,
                                   struct notes *n);
 /* Maps what prepare_dataset wrote for one case. ERR_INPUT if it is not there. */
 MUST_USE enum err prepared_open(struct prepared **out, const char *folder, const char *name);

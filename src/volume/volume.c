@@ -129,6 +129,13 @@ static struct grid grid_reorder(const struct grid *g, const struct orient *o)
     return n;
 }
 
+struct grid grid_to_ras(const struct grid *g)
+{
+    struct orient o = grid_orient(g);
+
+    return grid_reorder(g, &o);
+}
+
 static enum err reorder(struct volume **out, const struct volume *v, const struct orient *o)
 {
     struct grid g = grid_reorder(&v->grid, o);

@@ -59,6 +59,9 @@ struct orient {
 };
 struct orient grid_orient(const struct grid *g); /* closest permutation; always a valid permutation */
 
+/* The grid that volume_to_ras gives. */
+struct grid grid_to_ras(const struct grid *g);
+
 MUST_USE enum err volume_new(struct volume **out, const struct grid *g,
                              enum voxel type); /* zeroed; ERR_INPUT if dims < 1 */
 void volume_free(struct volume *v);
