@@ -33,7 +33,7 @@ struct ref_args {
     const struct dims *in_dims, *out_dims;
 };
 
-struct sampler; /* supplied by the test driver and the bench */
+struct sampler;
 
 struct op {
     const char *name;
@@ -75,6 +75,12 @@ struct sample {
     enum fill fill[12];
     int64_t classes;
     bool large; /* long suite and bench only */
+};
+
+/* A caller's list for op.sample to fill. */
+struct sampler {
+    struct sample *item;
+    int count, room; /* what does not fit is counted only */
 };
 
 void sampler_add(struct sampler *s, const struct sample *c);

@@ -115,3 +115,10 @@ void sample_binary_positive(struct sampler *s)
     sample_filled(s, 2, FILL_POSITIVE);
     sample_spread(s, FILL_POSITIVE);
 }
+
+void sampler_add(struct sampler *s, const struct sample *c)
+{
+    if (s->count < s->room)
+        s->item[s->count] = *c;
+    s->count++;
+}
