@@ -12,21 +12,43 @@
 
 enum { MAX_DEPTH = 100 };
 
-/* jansson reports a failed allocation inside a token as a syntax error; this remembers what it was. */
+/* jansson reports a failed allocation inside a token as a syntax error; this remembers what it was. Worse, it ignores a failed
+ * growth of its token buffer and writes behind it. So every parse brings a reserve that serves what fails, and the text ends at
+ * the next block: what is left to allocate fits. */
 static _Thread_local bool exhausted;
+static _Thread_local struct {
+    uint8_t *bytes;
+    size_t size, used;
+} reserve;
+
+enum { RESERVE_MIN = 512 << 10 }; /* a block of 1024 bytes, each beginning a value */
 
 static void *hook_new(size_t n)
 {
     void *p = mem_new(n, 1);
+    size_t need = (n + 15) / 16 * 16;
 
-    if (!p)
-        exhausted = true;
+    if (p)
+        return p;
+    exhausted = true;
+    if (!reserve.bytes || need < n || need > reserve.size - reserve.used)
+        return NULL;
+    p = reserve.bytes + reserve.used;
+    reserve.used += need;
     return p;
+}
+
+static void hook_free(void *p)
+{
+    uintptr_t at = (uintptr_t)p, from = (uintptr_t)reserve.bytes;
+
+    if (!from || at < from || at >= from + reserve.size)
+        mem_free(p);
 }
 
 static void set_hooks(void)
 {
-    json_set_alloc_funcs(hook_new, mem_free);
+    json_set_alloc_funcs(hook_new, hook_free);
 }
 
 void json_setup(void)
@@ -113,10 +135,51 @@ static enum err parse_failed(const json_error_t *e, const char *what)
                    what, e->line, e->column, e->text);
 }
 
+struct feed {
+    const char *at;
+    size_t left;
+};
+
+static size_t feed_block(void *block, size_t room, void *context)
+{
+    struct feed *f = context;
+    size_t n = f->left < room ? f->left : room;
+
+    if (exhausted)
+        return (size_t)-1;
+    if (n)
+        memcpy(block, f->at, n);
+    f->at += n;
+    f->left -= n;
+    return n;
+}
+
+/* NULL with `exhausted` or *error set. */
+static json_t *load(const struct str *s, json_error_t *error)
+{
+    struct feed feed = {s->s, s->len};
+    size_t size = 4 * s->len + RESERVE_MIN; /* the token buffer doubles */
+    json_t *j = NULL;
+
+    reserve.bytes = mem_new(size, 1);
+    reserve.size = size;
+    reserve.used = 0;
+    exhausted = !reserve.bytes;
+    if (!exhausted)
+        j = json_load_callback(feed_block, &feed, JSON_REJECT_DUPLICATES, error);
+    if (exhausted) {
+        json_decref(j);
+        j = NULL;
+    }
+    mem_free(reserve.bytes);
+    reserve.bytes = NULL;
+    return j;
+}
+
 enum err json_parse(json_t **out, const char *text, size_t size, const char *what)
 {
     struct str s = {0};
-    json_error_t error;
+    json_error_t error = {0};
     enum err err;
     json_t *j;
 
@@ -126,8 +189,7 @@ enum err json_parse(json_t **out, const char *text, size_t size, const char *wha
         size -= 3;
     }
     TRY_OR(done, clean(&s, text, size, what));
-    exhausted = false;
-    j = json_loadb(s.s, s.len, JSON_REJECT_DUPLICATES, &error);
+    j = load(&s, &error);
     if (j)
         *out = j;
     else

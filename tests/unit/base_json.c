@@ -90,14 +90,26 @@ static void writes_short_and_exact_numbers(void **state)
     mem_free(bytes);
 }
 
+/* A parse that must have kept its one key whole. */
+static enum err parse_key(json_t **j, const char *text, const char *key)
+{
+    TRY(parse(j, text));
+    return json_object_get(*j, key) ? ERR_OK : ERR_INTERNAL;
+}
+
 static void survives_exhaustion(void **state)
 {
     const char *text =
         "{\"a\": [1, 2.5, NaN, \"long enough to grow a buffer, is it not, surely\"], \"b\": {\"c\": null}}";
+    char key[201] = "", grows[256];
     json_t *j = NULL;
 
     (void)state;
     assert_survives_exhaustion(parse(&j, text), json_decref(j));
+    /* jansson cuts a token, and writes behind its buffer, where that fails to grow */
+    memset(key, 'k', sizeof key - 1);
+    snprintf(grows, sizeof grows, "{\"%s\": 1}", key);
+    assert_survives_exhaustion(parse_key(&j, grows, key), json_decref(j));
     assert_survives_exhaustion(json_read(&j, "/dev/null") == ERR_USAGE ? ERR_OK : ERR_INTERNAL, (void)0);
 }
 
