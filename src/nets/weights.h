@@ -4,6 +4,7 @@
 
 #include "nn/nn.h"
 #include "tensor/store.h"
+#include <jansson.h>
 
 /* A state dict as its network lists it: several keys may name one parameter (aliases share storage in the
  * reference). */
@@ -28,7 +29,9 @@ void weight_keys_free(struct weight_keys *k);
 MUST_USE enum err weights_load(const struct nn *m, const struct weight_keys *k, struct store *s,
                                const char *path);
 
-/* Writes every key, aliases as copies, atomically. */
-MUST_USE enum err weights_save(const struct weight_keys *k, const struct store *s, const char *path);
+/* Writes every key of the state dict in its order, aliases as copies, atomically. `metadata` is an object of
+ * strings or NULL. */
+MUST_USE enum err weights_save(const struct weight_keys *k, const struct store *s, const json_t *metadata,
+                               const char *path);
 
 #endif
