@@ -35,7 +35,9 @@ enum { VEC_LANES = 4 };
 #endif
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
-#ifdef __clang__
+#ifdef D4M_SANITIZED
+#define UNROLL /* with every access checked, unrolled blocks take minutes to compile */
+#elif defined __clang__
 #define UNROLL _Pragma("unroll")
 #else
 #define UNROLL _Pragma("GCC unroll 32")
