@@ -251,6 +251,28 @@ static void damaged_gzip(void **state)
     free(f.data);
 }
 
+static void gzip_of_another_length(void **state)
+{
+    struct built f = good_file();
+    uint8_t *packed = malloc(1 << 16);
+    size_t n;
+
+    (void)state;
+    f.data[46] = 9; /* nine slices, seven there */
+    n = pack(packed, 1 << 16, &f);
+    assert_err(parse(packed, n, NIFTI_HU), ERR_CORRUPT, "truncated: 892 bytes are needed");
+    assert_string_equal(reason, "truncated");
+    f.data[46] = 7;
+    f.data = realloc(f.data, 8 << 20); /* much more behind the voxels than any writer leaves */
+    memset(f.data + f.size, 0, (8 << 20) - f.size);
+    f.size = 8 << 20;
+    n = pack(packed, 1 << 16, &f);
+    assert_err(parse(packed, n, NIFTI_HU), ERR_CORRUPT, "x.nii");
+    assert_string_equal(reason, "gzip");
+    free(packed);
+    free(f.data);
+}
+
 /* Whatever a byte becomes, the reader ends with a documented code and one line. */
 static void flipped_bytes_end_well(void **state)
 {
@@ -307,6 +329,7 @@ int main(void)
         cmocka_unit_test(offset_zero_means_behind_the_header),
         cmocka_unit_test(sizes_are_checked_before_allocation),
         cmocka_unit_test(damaged_gzip),
+        cmocka_unit_test(gzip_of_another_length),
         cmocka_unit_test(flipped_bytes_end_well),
         cmocka_unit_test(paths_that_cannot_be_read),
     };

@@ -222,6 +222,8 @@ static void labels_are_rounded_never_cut(void **state)
                "-1=0");
     assert_err(labels_of(l, 2, (double[]){255, 255, 255, 255}, NULL), ERR_INPUT, "--map 255=2");
     assert_err(labels_of(l, 16, (double[]){0, NAN, 1, 1}, NULL), ERR_INPUT, "not a number");
+    assert_err(labels_of(l, 16, (double[]){NAN, -1, NAN, 1}, NULL), ERR_INPUT,
+               "no labels: -1, nan, beside labels 1");
     assert_err(labels_of(l, 64, (double[]){0, INFINITY, 1e300, -1e300}, NULL), ERR_INPUT,
                "-1e+300, 1e+300, inf");
 }
