@@ -1,0 +1,24 @@
+#include "backend/classes.h"
+
+bool class_all_real(const struct step *s)
+{
+    if (s->type != DT_F32 && s->type != DT_F64)
+        return false;
+    for (int i = 0; i < s->node->n_in; i++)
+        if (s->in_type[i] != s->type)
+            return false;
+    for (int i = 0; i < s->node->n_out; i++)
+        if (s->out_type[i] != s->type)
+            return false;
+    return true;
+}
+
+int class_threads(const struct step *s, int64_t items)
+{
+    return items < 1 ? 1 : items < s->threads ? (int)items : s->threads;
+}
+
+size_t class_align(size_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}

@@ -1,0 +1,154 @@
+/* Convolutions and matrix products as classes over kernels.h. */
+#include "backend/classes.h"
+#include "backend/kernels.h"
+
+/* Which input or output of the op is x, w and y; -1 - k is output k. */
+struct roles {
+    enum conv_dir dir;
+    int x, w, y;
+};
+
+static const struct dims *dims_at(const struct step *s, int role)
+{
+    return role < 0 ? &s->out_dims[-1 - role] : &s->in_dims[role];
+}
+
+static void *buffer_at(const struct run *r, int role)
+{
+    return role < 0 ? r->out[-1 - role] : (void *)(uintptr_t)r->in[role]; /* an input is only read */
+}
+
+static struct roles roles_of(const struct step *s)
+{
+    if (s->node->id == OP_CONV)
+        return (struct roles){CONV_FORWARD, 0, 1, -1};
+    if (s->node->id == OP_CONV_DX)
+        return (struct roles){CONV_DX, -1, 1, 0};
+    return (struct roles){CONV_DW, 1, -1, 0};
+}
+
+static struct conv_shape conv_shape_of(const struct step *s)
+{
+    const struct roles role = roles_of(s);
+    const struct dims *x = dims_at(s, role.x), *w = dims_at(s, role.w), *y = dims_at(s, role.y);
+    const struct conv *c = &s->node->attr.conv;
+    struct conv_shape shape = {.n = x->n[0], .ci = x->n[4], .co = y->n[4], .groups = c->groups};
+
+    for (int i = 0; i < 3; i++) {
+        shape.in[i] = x->n[1 + i];
+        shape.out[i] = y->n[1 + i];
+        shape.kernel[i] = w->n[2 + i];
+        shape.stride[i] = c->stride[i];
+        shape.pad[i] = c->pad[i];
+        shape.dilation[i] = c->dilation[i];
+    }
+    return shape;
+}
+
+static bool conv_accepts(const struct step *s)
+{
+    struct conv_shape shape;
+
+    if (!class_all_real(s))
+        return false;
+    shape = conv_shape_of(s);
+    return s->table->conv_accepts(&shape, roles_of(s).dir);
+}
+
+static void conv_prepare(struct step *s)
+{
+    const struct conv_shape shape = conv_shape_of(s);
+
+    s->work = s->table->conv_work(&shape, roles_of(s).dir, s->threads);
+}
+
+static void conv_run(const struct run *r)
+{
+    const struct step *s = r->step;
+    const struct roles role = roles_of(s);
+    const struct conv_shape shape = conv_shape_of(s);
+    const struct conv_buf b = {
+        .x = buffer_at(r, role.x),
+        .w = buffer_at(r, role.w),
+        .y = buffer_at(r, role.y),
+        .x_pitch = shape.ci,
+        .y_pitch = shape.co,
+        .bias = s->node->n_in > 2 ? r->in[2] : NULL,
+        .work = r->work,
+        .threads = s->threads,
+    };
+
+    s->table->conv(&shape, role.dir, &b);
+}
+
+/* Elements from one matrix of the batch to the next: 0 if all leading extents are 1, -1 if only some are. */
+static int64_t batch_step(const struct dims *d, const struct dims *out)
+{
+    int64_t step = d->n[d->rank - 1] * d->n[d->rank - 2], count = 1, all = 1;
+
+    for (int i = 0; i < d->rank - 2; i++) {
+        count *= d->n[i];
+        all *= out->n[i];
+    }
+    return count == all ? step : count == 1 ? 0 : -1;
+}
+
+static struct matmul_shape matmul_shape_of(const struct step *s)
+{
+    const struct dims *a = &s->in_dims[0], *out = &s->out_dims[0];
+    const bool ta = s->node->attr.matmul.transpose_a;
+    struct matmul_shape shape = {.batch = 1,
+                                 .m = out->n[out->rank - 2],
+                                 .n = out->n[out->rank - 1],
+                                 .k = a->n[a->rank - (ta ? 2 : 1)],
+                                 .trans_a = ta,
+                                 .trans_b = s->node->attr.matmul.transpose_b};
+
+    for (int i = 0; i < out->rank - 2; i++)
+        shape.batch *= out->n[i];
+    return shape;
+}
+
+static bool matmul_accepts(const struct step *s)
+{
+    return class_all_real(s) && dims_count(&s->out_dims[0]) > 0 && dims_count(&s->in_dims[0]) > 0 &&
+           batch_step(&s->in_dims[0], &s->out_dims[0]) >= 0 &&
+           batch_step(&s->in_dims[1], &s->out_dims[0]) >= 0;
+}
+
+static void matmul_prepare(struct step *s)
+{
+    const struct matmul_shape shape = matmul_shape_of(s);
+
+    s->work = s->table->matmul_work(&shape, s->threads);
+}
+
+static void matmul_run(const struct run *r)
+{
+    const struct step *s = r->step;
+    const struct dims *a = &s->in_dims[0], *b = &s->in_dims[1], *out = &s->out_dims[0];
+    const struct matmul_shape shape = matmul_shape_of(s);
+    const struct matmul_buf buf = {
+        .a = r->in[0],
+        .b = r->in[1],
+        .c = r->out[0],
+        .a_pitch = a->n[a->rank - 1],
+        .b_pitch = b->n[b->rank - 1],
+        .c_pitch = shape.n,
+        .a_batch = batch_step(a, out),
+        .b_batch = batch_step(b, out),
+        .c_batch = shape.m * shape.n,
+        .work = r->work,
+        .threads = s->threads,
+    };
+
+    s->table->matmul(&shape, &buf);
+}
+
+const struct kernel_class class_conv = {"conv.direct", OP_CONV, conv_accepts, conv_prepare, conv_run};
+const struct kernel_class class_conv_dx = {"conv_dx.direct", OP_CONV_DX, conv_accepts, conv_prepare,
+                                           conv_run};
+const struct kernel_class class_conv_dw = {"conv_dw.direct", OP_CONV_DW, conv_accepts, conv_prepare,
+                                           conv_run};
+const struct kernel_class class_matmul = {"matmul.tile", OP_MATMUL, matmul_accepts, matmul_prepare,
+                                          matmul_run};

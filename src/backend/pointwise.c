@@ -1,0 +1,247 @@
+/* Pointwise ops: blocks of contiguous elements go through one kernel per op; what broadcasts is laid out for
+ * the block first, in a buffer that stays in the nearest cache. */
+#include "backend/classes.h"
+
+#include <stdalign.h>
+#include <string.h>
+
+enum { BLOCK = 1024, PERIOD = 1024, OPERANDS = 3 };
+
+/* How element i of the output finds its element of an input: axes of the output that the input walks alike
+ * are joined. */
+struct operand {
+    const char *data;
+    int axes;
+    int64_t extent[DIMS_MAX], stride[DIMS_MAX]; /* outer first */
+    int64_t period;                             /* of element i is i % period; 0: neither that nor i */
+    bool dense;
+};
+
+/* Joins axes, then names the two cases that matter: the same shape, and repetition of its trailing axes. */
+static void operand_make(struct operand *o, const void *data, const struct dims *in, const struct dims *out)
+{
+    int64_t stride[DIMS_MAX] = {0};
+
+    *o = (struct operand){.data = data};
+    if (in->rank)
+        dims_strides(in, stride);
+    for (int i = 0; i < out->rank; i++) {
+        const int64_t n = out->n[i], step = in->rank && in->n[i] != 1 ? stride[i] : 0;
+        const int last = o->axes - 1;
+
+        if (n == 1)
+            continue;
+        if (last >= 0 && o->stride[last] == step * n) {
+            o->extent[last] *= n;
+            o->stride[last] = step;
+        } else {
+            o->extent[o->axes] = n;
+            o->stride[o->axes++] = step;
+        }
+    }
+    if (!o->axes || (o->axes == 1 && !o->stride[0]))
+        o->period = 1;
+    else if (o->axes == 1)
+        o->dense = true;
+    else if (o->axes == 2 && !o->stride[0] && o->extent[1] <= PERIOD)
+        o->period = o->extent[1];
+}
+
+/* Elements first .. first + n - 1 into `to`, along an odometer over the joined axes. */
+static void operand_gather(const struct operand *o, char *to, int64_t first, int64_t n, size_t size)
+{
+    const int last = o->axes - 1;
+    int64_t at[DIMS_MAX], from = 0;
+
+    for (int a = last; a >= 0; a--) {
+        at[a] = first % o->extent[a];
+        first /= o->extent[a];
+        from += at[a] * o->stride[a];
+    }
+    while (n > 0) {
+        const int64_t run = int64_min(n, o->extent[last] - at[last]);
+        const char *src = o->data + (size_t)from * size;
+
+        if (o->stride[last])
+            memcpy(to, src, (size_t)run * size);
+        else
+            for (int64_t i = 0; i < run; i++)
+                memcpy(to + (size_t)i * size, src, size);
+        to += (size_t)run * size;
+        n -= run;
+        from += run * o->stride[last];
+        at[last] += run;
+        for (int a = last; a > 0 && at[a] == o->extent[a]; a--) {
+            from += o->stride[a - 1] - at[a] * o->stride[a];
+            at[a] = 0;
+            at[a - 1]++;
+        }
+    }
+}
+
+/* Doubles the first `period` elements up to `n`. */
+static void repeat(char *to, const char *from, int64_t period, int64_t n, size_t size)
+{
+    size_t have = (size_t)int64_min(period, n) * size, all = (size_t)n * size;
+
+    memcpy(to, from, have);
+    for (; have < all; have *= 2)
+        memcpy(to + have, to, have < all - have ? have : all - have);
+}
+
+struct job {
+    const struct operand *operand;
+    int operands;
+    char *out;
+    int64_t count;
+    size_t size;
+    const struct fused_table *table;
+    map_function map;
+    const double *p;
+};
+
+/* Room for one thread. */
+struct room {
+    alignas(64) char operand[OPERANDS][(BLOCK + PERIOD) * sizeof(double)];
+    alignas(64) char out[BLOCK * sizeof(double)];
+};
+
+static void block_run(const struct job *j, struct room *room, int64_t first, bool stream)
+{
+    const int64_t n = int64_min(BLOCK, j->count - first);
+    const void *in[OPERANDS] = {0};
+    char *out = j->out + (size_t)first * j->size;
+
+    for (int k = 0; k < j->operands; k++) {
+        const struct operand *o = &j->operand[k];
+
+        if (o->dense) {
+            in[k] = o->data + (size_t)first * j->size;
+        } else if (o->period) {
+            in[k] = room->operand[k] + (size_t)(first % o->period) * j->size;
+        } else {
+            operand_gather(o, room->operand[k], first, n, j->size);
+            in[k] = room->operand[k];
+        }
+    }
+    j->map(stream ? room->out : out, in, n, j->p);
+    if (stream)
+        j->table->stream_copy(out, room->out, n);
+}
+
+static void job_run(const struct job *j, const struct step *s)
+{
+    const int64_t blocks = int64_ceil_div(j->count, BLOCK);
+    const int threads = class_threads(s, blocks / 4);
+    const bool stream = (size_t)j->count * j->size >= STREAM_BYTES;
+
+#pragma omp parallel num_threads(threads) if (threads > 1)
+    {
+        struct room room;
+
+        for (int k = 0; k < j->operands; k++)
+            if (j->operand[k].period)
+                repeat(room.operand[k], j->operand[k].data, j->operand[k].period,
+                       j->operand[k].period + int64_min(BLOCK, j->count), j->size);
+#pragma omp for schedule(static)
+        for (int64_t b = 0; b < blocks; b++)
+            block_run(j, &room, b * BLOCK, stream);
+    }
+}
+
+static void pointwise_run(const struct run *r)
+{
+    const struct step *s = r->step;
+    const struct fused_table *t = fused_of(s);
+    const union attr *attr = &s->node->attr;
+    const bool clamp = s->node->id == OP_CLAMP;
+    const double p[2] = {clamp ? attr->clamp.lo : attr->scalar, clamp ? attr->clamp.hi : 0};
+    struct operand operand[OPERANDS];
+    struct job j = {operand, s->node->n_in,       r->out[0], dims_count(&s->out_dims[0]), dtype_size(s->type),
+                    t,       t->map[s->node->id], p};
+
+    for (int k = 0; k < j.operands; k++)
+        operand_make(&operand[k], r->in[k], &s->in_dims[k], &s->out_dims[0]);
+    job_run(&j, s);
+}
+
+/* (to) from[i] for i < n */
+#define CONVERT(name, to_type, from_type)                                                                    \
+    static void name(void *to, const void *from, int64_t n)                                                  \
+    {                                                                                                        \
+        const from_type *in = from;                                                                          \
+        to_type *out = to;                                                                                   \
+        for (int64_t i = 0; i < n; i++)                                                                      \
+            out[i] = (to_type)in[i];                                                                         \
+    }
+CONVERT(f32_of_f64, float, double)
+CONVERT(f32_of_i64, float, int64_t)
+CONVERT(f64_of_f32, double, float)
+CONVERT(f64_of_i64, double, int64_t)
+CONVERT(i64_of_f32, int64_t, float)
+CONVERT(i64_of_f64, int64_t, double)
+
+typedef void (*convert_function)(void *to, const void *from, int64_t n);
+static const convert_function convert[3][3] = {
+    [DT_F32] = {[DT_F64] = f32_of_f64, [DT_I64] = f32_of_i64},
+    [DT_F64] = {[DT_F32] = f64_of_f32, [DT_I64] = f64_of_i64},
+    [DT_I64] = {[DT_F32] = i64_of_f32, [DT_F64] = i64_of_f64},
+};
+
+static bool cast_accepts(const struct step *s)
+{
+    (void)s;
+    return true;
+}
+
+static void cast_run(const struct run *r)
+{
+    const struct step *s = r->step;
+    const int64_t n = dims_count(&s->out_dims[0]), blocks = int64_ceil_div(n, BLOCK);
+    const size_t to = dtype_size(s->out_type[0]), from = dtype_size(s->in_type[0]);
+    const convert_function f = convert[s->out_type[0]][s->in_type[0]];
+    const int threads = class_threads(s, blocks / 4);
+
+#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
+    for (int64_t b = 0; b < blocks; b++) {
+        const size_t first = (size_t)(b * BLOCK);
+        const int64_t some = int64_min(BLOCK, n - b * BLOCK);
+        char *out = (char *)r->out[0] + first * to;
+        const char *in = (const char *)r->in[0] + first * from;
+
+        if (f)
+            f(out, in, some);
+        else if (out != in)
+            memcpy(out, in, (size_t)some * to);
+    }
+}
+
+#define CLASS(NAME, name)                                                                                    \
+    const struct kernel_class class_##name = {#name ".map", OP_##NAME, class_all_real, NULL, pointwise_run};
+
+CLASS(ADD, add)
+CLASS(SUB, sub)
+CLASS(MUL, mul)
+CLASS(DIV, div)
+CLASS(MAX, max)
+CLASS(MIN, min)
+CLASS(LESS, less)
+CLASS(EQUAL, equal)
+CLASS(WHERE, where)
+CLASS(NEG, neg)
+CLASS(ABS, abs)
+CLASS(SIGN, sign)
+CLASS(SQRT, sqrt)
+CLASS(EXP, exp)
+CLASS(LOG, log)
+CLASS(TANH, tanh)
+CLASS(SIGMOID, sigmoid)
+CLASS(RELU, relu)
+CLASS(LEAKY_RELU, leaky_relu)
+CLASS(PRELU, prelu)
+CLASS(SILU, silu)
+CLASS(CLAMP, clamp)
+CLASS(IS_FINITE, is_finite)
+CLASS(STOP_GRADIENT, stop_gradient)
+
+const struct kernel_class class_cast = {"cast.convert", OP_CAST, cast_accepts, NULL, cast_run};
