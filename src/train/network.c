@@ -1,5 +1,6 @@
 #include "train/network.h"
 
+#include "base/json.h"
 #include "nn/loss.h"
 #include "train/step.h"
 #include <string.h>
@@ -182,13 +183,28 @@ enum err network_load(struct network *n, const char *path)
     return err;
 }
 
-enum err network_save(const struct network *n, const char *path)
+/* The plan travels in the weights file too, so that one file is a whole model. */
+static json_t *plan_metadata(const struct plan *p)
+{
+    json_t *plan = cfg_to_json(plan_table, p), *meta = NULL;
+    char *text = plan ? json_text(plan) : NULL;
+
+    if (text)
+        meta = json_pack("{s:s, s:s}", "format", "d4m segmenter 1", "plan", text);
+    mem_free(text);
+    json_decref(plan);
+    return meta;
+}
+
+enum err network_save(const struct network *n, const struct plan *p, const char *path)
 {
     struct weight_keys keys = {0};
-    enum err err = nnunet_keys(&keys, n->nn);
+    json_t *meta = plan_metadata(p);
+    enum err err = meta ? nnunet_keys(&keys, n->nn) : ERR_MEMORY;
 
     if (!err)
-        err = weights_save(&keys, n->store, path);
+        err = weights_save(&keys, n->store, meta, path);
     weight_keys_free(&keys);
+    json_decref(meta);
     return err;
 }

@@ -26,6 +26,6 @@ MUST_USE enum err network_for_prediction(struct network *n, const struct plan *p
 void              network_free(struct network *n);
 
 MUST_USE enum err network_load(struct network *n, const char *path); /* model.safetensors */
-MUST_USE enum err network_save(const struct network *n, const char *path);
+MUST_USE enum err network_save(const struct network *n, const struct plan *p, const char *path); /* with the plan in its metadata */
 
 #endif

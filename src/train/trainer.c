@@ -237,7 +237,7 @@ static enum err keep_best(struct trainer *t, double mean_dice)
     if (t->at.ema <= t->at.best)
         return ERR_OK;
     t->at.best = t->at.ema;
-    return network_save(&t->net, t->best);
+    return network_save(&t->net, t->p, t->best);
 }
 
 static enum err end_epoch(struct trainer *t)
@@ -290,7 +290,7 @@ static enum err run_epochs(struct trainer *t)
             return err;
     }
     TRY(plan_write(t->p, t->plan_path));
-    return network_save(&t->net, t->model);
+    return network_save(&t->net, t->p, t->model);
 }
 
 /* ---- set-up ---- */
