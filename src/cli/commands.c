@@ -7,6 +7,10 @@
 
 const struct command *const commands[] = {
     &cmd_evaluate,
+#include "stage/train_segmenter.h"
+
+const struct command *const commands[] = {
+    &cmd_train_segmenter,
     &cmd_weights_show,
     &cmd_doctor,
     &cmd_describe,

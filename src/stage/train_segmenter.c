@@ -137,9 +137,9 @@ static enum err prepare_all(struct session *s)
                                 .resample_labels = c->resample_labels,
                                 .training = true,
                                 .force = c->force};
-    struct prepare_progress progress = {report_prepared, s};
+    struct prepare_watch watch = {report_prepared, s, s->cli->stop};
 
-    TRY(prepare_dataset(s->cases, &s->plan, s->prepared, &o, &progress, s->cli->notes));
+    TRY(prepare_dataset(s->cases, &s->plan, s->prepared, &o, &watch, s->cli->notes));
     return case_list_require(s->cases, c->skip_bad_cases, s->cli->notes);
 }
 
