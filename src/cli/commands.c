@@ -4,13 +4,11 @@
 #include "lab/doctor.h"
 #include "lab/weights.h"
 #include "stage/evaluate.h"
-
-const struct command *const commands[] = {
-    &cmd_evaluate,
 #include "stage/train_segmenter.h"
 
 const struct command *const commands[] = {
     &cmd_train_segmenter,
+    &cmd_evaluate,
     &cmd_weights_show,
     &cmd_doctor,
     &cmd_describe,
