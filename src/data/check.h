@@ -1,5 +1,9 @@
-/* Is this data usable? Named findings about one image or a whole data set: errors (training or prediction
- * would refuse it) and warnings. Rules: spec/input-rules.md. */
+/* Is this data usable? Named findings about one image or a whole data set: errors (training would refuse it)
+ * and warnings. Rules: spec/input-rules.md. Names, beside those of volume/nifti.h and of the notes in cases.h:
+ *
+ * - errors: dataset, no-portal-venous, no-label, label-grid, label-values, phase-overlap, image, label
+ * - warnings: phase-missing, phase-copy, phase-alike, phase-no-geometry, case-copy, hu-range, hu-constant,
+ *   label-empty, label-hu, label-no-geometry, label-resampled */
 #ifndef D4M_DATA_CHECK_H
 #define D4M_DATA_CHECK_H
 

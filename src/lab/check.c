@@ -1,0 +1,79 @@
+#include "lab/check.h"
+
+#include "base/json.h"
+#include "data/check.h"
+#include <stdio.h>
+
+struct check_cfg {
+    const char *path, *map;
+    int prefer;
+    bool assume_scanner, resample_labels;
+};
+
+static const char *const forms[] = {"auto", "qform", "sform", NULL}; /* enum nifti_form */
+
+static const struct field fields[] = {
+    FIELD(struct check_cfg, T_STRING, path, .positional = true, .required = true, .arg = "FILE_OR_DATASET",
+          .help = "a NIfTI file, or a data set (folder with dataset.json)"),
+    FIELD(struct check_cfg, T_STRING, map, .arg = "FROM=TO,...", .help = "change label values first, for example 255=2,3=2"),
+    FIELD(struct check_cfg, T_CHOICE, prefer, .def = NIFTI_AUTO, .names = forms,
+          .help = "which form is right where a file's two disagree"),
+    FIELD(struct check_cfg, T_BOOL, assume_scanner,
+          .help = "files without orientation lie along right, anterior, superior"),
+    FIELD(struct check_cfg, T_BOOL, resample_labels, .help = "accept labels on another grid than their image's"),
+};
+
+static enum err print_json(const struct check_report *r)
+{
+    json_t *j = check_to_json(r);
+    char *text = j ? json_text(j) : NULL;
+
+    json_decref(j);
+    if (!text)
+        return err_set(ERR_MEMORY, "out of memory while listing findings");
+    puts(text);
+    mem_free(text);
+    return ERR_OK;
+}
+
+static void print_lines(const struct check_report *r)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        const struct finding *f = &r->item[i];
+
+        printf("%-7s  %s  %s: %s\n", f->error ? "error" : "warning", f->name, f->where, f->text);
+    }
+    printf("%zu case%s: %zu errors, %zu warnings\n", r->cases, r->cases == 1 ? "" : "s", r->errors, r->warnings);
+}
+
+static enum err run(const struct cli *cli, const void *cfg)
+{
+    const struct check_cfg *c = cfg;
+    struct check_options o = {.map = c->map,
+                              .prefer = (enum nifti_form)c->prefer,
+                              .assume_scanner = c->assume_scanner,
+                              .resample_labels = c->resample_labels};
+    struct check_report r;
+    enum err err = ERR_OK, verdict;
+
+    TRY(check_path(&r, c->path, &o));
+    if (cli->common->json)
+        err = print_json(&r);
+    else
+        print_lines(&r);
+    verdict = check_verdict(&r);
+    if (!err && verdict)
+        err = err_set(verdict, "%s: %zu error%s in %zu of %zu cases; they are listed above", c->path, r.errors,
+                      r.errors == 1 ? "" : "s", r.bad_cases, r.cases);
+    check_free(&r);
+    return err;
+}
+
+const struct command cmd_check = {
+    .name = "check",
+    .summary = "look for what is wrong with an image or a data set",
+    .example = "Dataset001_Liver",
+    .table = CFG_TABLE(fields),
+    .cfg_size = sizeof(struct check_cfg),
+    .run = run,
+};
