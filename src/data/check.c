@@ -17,6 +17,8 @@ enum { SAMPLES = 1 << 18 }; /* voxels compared between phases */
 static const double liver_low = 0, liver_high = 220;
 /* Share of voxels that any CT of a body has in [-150, 250] HU. */
 static const double soft_least = 0.03;
+/* Fat and air, which every body scan shows, lie below this. */
+static const double fat_high = -20;
 static const double correlation_most = 0.9999;
 
 struct content {
@@ -138,6 +140,9 @@ static enum err check_hu(struct checker *c, const struct volume *v, const char *
         err = addf(c, false, "hu-range",
                    "%s: only %.2g %% of the voxels (%g to %g) lie in -150 to 250 HU; slope or offset lost?",
                    path, 100 * (double)soft / (double)h->count, low, high);
+    else if (histogram_quantile(h, 0.01) > fat_high)
+        err = addf(c, false, "hu-range", "%s: no fat and no air (values %g to %g); offset of 1024 lost?",
+                   path, low, high);
     mem_free(h);
     return err;
 }
@@ -217,9 +222,10 @@ static enum err check_label(struct checker *c, const struct case_files *f, const
     TRY_OR(done, histogram_make(&h, hu, label));
     median = histogram_quantile(h, 0.5);
     if (median < liver_low || median > liver_high)
-        err = addf(c, false, "label-hu",
-                   "%s: the median under the label is %g HU in %s, which no liver is: flipped, or of another scan?",
-                   f->label, median, f->phase[f->reference]);
+        err = addf(
+            c, false, "label-hu",
+            "%s: the median under the label is %g HU in %s, which no liver is: flipped, or of another scan?",
+            f->label, median, f->phase[f->reference]);
 done:
     notes_clear(&n);
     mem_free(h);

@@ -1,6 +1,7 @@
 #include "lab/check.h"
 
 #include "base/json.h"
+#include "base/str.h"
 #include "data/check.h"
 #include <stdio.h>
 
@@ -15,12 +16,14 @@ static const char *const forms[] = {"auto", "qform", "sform", NULL}; /* enum nif
 static const struct field fields[] = {
     FIELD(struct check_cfg, T_STRING, path, .positional = true, .required = true, .arg = "FILE_OR_DATASET",
           .help = "a NIfTI file, or a data set (folder with dataset.json)"),
-    FIELD(struct check_cfg, T_STRING, map, .arg = "FROM=TO,...", .help = "change label values first, for example 255=2,3=2"),
+    FIELD(struct check_cfg, T_STRING, map, .arg = "FROM=TO,...",
+          .help = "change label values first, for example 255=2,3=2"),
     FIELD(struct check_cfg, T_CHOICE, prefer, .def = NIFTI_AUTO, .names = forms,
           .help = "which form is right where a file's two disagree"),
     FIELD(struct check_cfg, T_BOOL, assume_scanner,
           .help = "files without orientation lie along right, anterior, superior"),
-    FIELD(struct check_cfg, T_BOOL, resample_labels, .help = "accept labels on another grid than their image's"),
+    FIELD(struct check_cfg, T_BOOL, resample_labels,
+          .help = "accept labels on another grid than their image's"),
 };
 
 static enum err print_json(const struct check_report *r)
@@ -41,9 +44,26 @@ static void print_lines(const struct check_report *r)
     for (size_t i = 0; i < r->count; i++) {
         const struct finding *f = &r->item[i];
 
-        printf("%-7s  %s  %s: %s\n", f->error ? "error" : "warning", f->name, f->where, f->text);
+        printf("%-7s  %s  ", f->error ? "error" : "warning", f->name);
+        if (str_starts(f->text, f->where)) /* a file's finding names it already */
+            printf("%s\n", f->text);
+        else
+            printf("%s: %s\n", f->where, f->text);
     }
-    printf("%zu case%s: %zu errors, %zu warnings\n", r->cases, r->cases == 1 ? "" : "s", r->errors, r->warnings);
+    printf("%zu case%s: %zu errors, %zu warnings\n", r->cases, r->cases == 1 ? "" : "s", r->errors,
+           r->warnings);
+}
+
+static enum err verdict(const char *path, const struct check_report *r)
+{
+    enum err err = check_verdict(r);
+
+    if (!err)
+        return ERR_OK;
+    if (r->dataset_error)
+        return err_set(err, "%s: the data set itself has an error; it is listed above", path);
+    return err_set(err, "%s: %zu of %zu case%s cannot be used as they are; their errors are listed above",
+                   path, r->bad_cases, r->cases, r->cases == 1 ? "" : "s");
 }
 
 static enum err run(const struct cli *cli, const void *cfg)
@@ -54,17 +74,15 @@ static enum err run(const struct cli *cli, const void *cfg)
                               .assume_scanner = c->assume_scanner,
                               .resample_labels = c->resample_labels};
     struct check_report r;
-    enum err err = ERR_OK, verdict;
+    enum err err = ERR_OK;
 
     TRY(check_path(&r, c->path, &o));
     if (cli->common->json)
         err = print_json(&r);
     else
         print_lines(&r);
-    verdict = check_verdict(&r);
-    if (!err && verdict)
-        err = err_set(verdict, "%s: %zu error%s in %zu of %zu cases; they are listed above", c->path, r.errors,
-                      r.errors == 1 ? "" : "s", r.bad_cases, r.cases);
+    if (!err)
+        err = verdict(c->path, &r);
     check_free(&r);
     return err;
 }

@@ -381,8 +381,13 @@ static enum err prepare_once(const struct world *w)
 static void exhaustion_is_an_error(void **state)
 {
     struct world w = world_make();
+    struct grid pv = around((int64_t[3]){9, 8, 7}, pv_mm, las, 0),
+                art = around((int64_t[3]){8, 9, 6}, art_mm, ras, 1);
 
     (void)state;
+    write_scene(w.files.phase[1], &art, 1, false);
+    write_scene(w.files.phase[2], &pv, 2, false);
+    write_scene(w.files.label, &pv, 0, true);
     par_set_threads(1);
     assert_survives_exhaustion(prepare_once(&w), (void)0);
     par_set_threads(0);
