@@ -123,7 +123,7 @@ static enum err set_common(struct cli_common *c)
     if (c->isa > (int)best)
         return err_set(ERR_USAGE, "--isa %s: this CPU offers %s", isa_names[c->isa], cpu_isa_name(best));
     if (!c->isa)
-        c->isa = best;
+        c->isa = (int)best;
     if (!c->mem) {
         uint64_t free = mem_available();
         c->mem = free < INT64_MAX ? (int64_t)free : INT64_MAX;

@@ -110,8 +110,8 @@ static void odd_values_stay_finite(void **state)
         "{\"epoch\": 0, \"train_loss\": 1e-300}\n{\"epoch\": 1, \"train_loss\": 2e-300}\n",
         "{\"epoch\": 0, \"train_loss\": Infinity}\n{\"epoch\": 1, \"train_loss\": 2}\n",
         "{\"epoch\": -1e300, \"train_loss\": 1}\n{\"epoch\": 1e300, \"train_loss\": 2}\n",
-        "{\"epoch\": 1e15, \"train_loss\": 1e15}\n{\"epoch\": 1.0000000000000001e15, \"train_loss\": "
-        "1.000000000000001e15}\n",
+        ("{\"epoch\": 1e15, \"train_loss\": 1e15}\n{\"epoch\": 1.0000000000000001e15, \"train_loss\": "
+         "1.000000000000001e15}\n"),
     };
 
     (void)state;
