@@ -3,14 +3,13 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "data/alike.h"
 #include "data/place.h"
 #include "image/intensity.h"
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-enum { SAMPLES = 1 << 18 }; /* voxels compared between phases */
 
 /* Liver in any phase lies well inside these HU; a mask that lies elsewhere (flipped, of another patient) does
  * not. */
@@ -19,7 +18,6 @@ static const double liver_low = 0, liver_high = 220;
 static const double soft_least = 0.03;
 /* Fat and air, which every body scan shows, lie below this. */
 static const double fat_high = -20;
-static const double correlation_most = 0.9999;
 
 struct content {
     uint64_t hash;
@@ -33,12 +31,6 @@ struct checker {
     const char *reason;   /* of the last refusal */
     struct content *seen; /* image files so far */
     size_t count, room;
-};
-
-/* One phase of a case, thinned out. */
-struct sample {
-    int16_t *v;
-    int64_t count;
 };
 
 static enum err add(struct checker *c, bool error, const char *name, const char *text)
@@ -147,48 +139,13 @@ static enum err check_hu(struct checker *c, const struct volume *v, const char *
     return err;
 }
 
-static enum err take_sample(struct sample *s, const struct volume *v)
-{
-    int64_t n = grid_count(&v->grid), step = (n + SAMPLES - 1) / SAMPLES;
-
-    s->count = (n + step - 1) / step;
-    s->v = mem_new((size_t)s->count, sizeof *s->v);
-    if (!s->v)
-        return ERR_MEMORY;
-    for (int64_t i = 0; i < s->count; i++)
-        s->v[i] = ((int16_t *)v->data)[i * step];
-    return ERR_OK;
-}
-
-/* Pearson's correlation over voxels that both phases show; 0 if that is undefined. */
-static double correlation(const struct sample *a, const struct sample *b)
-{
-    double n = 0, sa = 0, sb = 0, saa = 0, sbb = 0, sab = 0, va, vb;
-
-    for (int64_t i = 0; i < a->count; i++) {
-        double x = a->v[i], y = b->v[i];
-
-        if (x <= -1024 || y <= -1024)
-            continue;
-        n++;
-        sa += x;
-        sb += y;
-        saa += x * x;
-        sbb += y * y;
-        sab += x * y;
-    }
-    va = n * saa - sa * sa;
-    vb = n * sbb - sb * sb;
-    return va > 0 && vb > 0 ? (n * sab - sa * sb) / sqrt(va * vb) : 0;
-}
-
-static enum err check_alike(struct checker *c, const struct case_files *f, const struct sample *s)
+static enum err check_alike(struct checker *c, const struct case_files *f, const struct alike_sample *s)
 {
     for (int i = 0; i < PLAN_MAX_PHASES; i++)
         for (int j = 0; j < i; j++) {
-            double r = s[i].v && s[j].v ? correlation(&s[i], &s[j]) : 0;
+            double r = alike_correlation(&s[i], &s[j]);
 
-            if (r > correlation_most)
+            if (r > ALIKE_CORRELATION)
                 TRY(addf(c, false, "phase-alike", "%s and %s correlate by %.6f: the same phase twice?",
                          f->phase[j], f->phase[i], r));
         }
@@ -235,7 +192,7 @@ done:
 
 /* One phase onto the reference's grid; its voxels stay in *keep if that is wanted. */
 static enum err check_phase(struct checker *c, const struct case_files *f, int k,
-                            const struct volume *reference, struct sample *s, struct volume **keep)
+                            const struct volume *reference, struct alike_sample *s, struct volume **keep)
 {
     struct notes n = {0};
     struct placed at = {0};
@@ -251,7 +208,7 @@ static enum err check_phase(struct checker *c, const struct case_files *f, int k
     if (!err && at.hu)
         err = check_hu(c, at.hu, f->phase[k]);
     if (!err && at.hu)
-        err = take_sample(s, at.hu);
+        err = alike_take(s, at.hu);
     notes_clear(&n);
     if (k == f->reference && !err) {
         *keep = at.hu;
@@ -285,7 +242,7 @@ static enum err check_case(struct checker *c, const struct case_list *l, const s
                            bool training)
 {
     struct volume *reference = NULL, *hu = NULL;
-    struct sample s[PLAN_MAX_PHASES] = {{0}};
+    struct alike_sample s[PLAN_MAX_PHASES] = {{0}};
     size_t errors = c->report->errors;
     enum err err;
 
@@ -309,7 +266,7 @@ static enum err check_case(struct checker *c, const struct case_list *l, const s
 done:
     c->report->bad_cases += c->report->errors > errors;
     for (int k = 0; k < PLAN_MAX_PHASES; k++)
-        mem_free(s[k].v);
+        alike_free(&s[k]);
     volume_free(reference);
     volume_free(hu);
     return err;

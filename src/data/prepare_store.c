@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "data/alike.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -32,7 +33,7 @@ static enum err store_path(struct str *path, const char *folder, const char *nam
     return str_status(path);
 }
 
-/* Both files of a .hdr/.img pair count. */
+/* Mixes a file's content into *key. Both files of a .hdr/.img pair count. */
 static enum err hash_file(uint64_t *key, const char *path)
 {
     static const char *const others[] = {".img", ".img.gz"};
@@ -58,6 +59,24 @@ static enum err hash_file(uint64_t *key, const char *path)
     return ERR_OK;
 }
 
+/* Mixes the phases' contents into *key and notes copies. */
+static enum err hash_phases(uint64_t *key, const struct case_files *c, struct notes *n)
+{
+    uint64_t hash[PLAN_MAX_PHASES] = {0};
+
+    for (int i = 0; i < PLAN_MAX_PHASES; i++) {
+        if (!c->phase[i])
+            continue;
+        TRY(hash_file(&hash[i], c->phase[i]));
+        *key = bytes_hash(&hash[i], sizeof hash[i], *key);
+        for (int j = 0; j < i; j++)
+            if (c->phase[j] && hash[i] == hash[j])
+                note_add(n, "phase-copy", "case %s: %s is a byte copy of %s", c->name, c->phase[i],
+                         c->phase[j]);
+    }
+    return ERR_OK;
+}
+
 /* Inputs by content, and the parts of plan and options that decide the result. */
 static enum err make_key(struct store *s, const struct case_files *c)
 {
@@ -77,9 +96,8 @@ static enum err make_key(struct store *s, const struct case_files *c)
     if (!err)
         key = bytes_hash(text.s, text.len, 0);
     str_free(&text);
-    for (int i = 0; i < s->plan->phases && !err; i++)
-        if (c->phase[i])
-            err = hash_file(&key, c->phase[i]);
+    if (!err)
+        err = hash_phases(&key, c, s->job.notes);
     if (!err && c->label)
         err = hash_file(&key, c->label);
     snprintf(s->key, sizeof s->key, "%016" PRIx64, key);
@@ -193,10 +211,27 @@ static enum err save_or_remove(const struct store *s, const char *name, int chan
     return err;
 }
 
+/* Takes the sample of phase k and notes earlier ones that are the same scan. */
+static enum err note_alike(const struct store *s, const struct case_files *c, struct alike_sample *sample,
+                           int k, const struct volume *hu)
+{
+    TRY(alike_take(&sample[k], hu));
+    for (int j = 0; j < k; j++) {
+        double r = alike_correlation(&sample[j], &sample[k]);
+
+        if (r > ALIKE_CORRELATION)
+            note_add(s->job.notes, "phase-alike",
+                     "case %s: %s and %s correlate by %.6f: the same phase twice?", c->name, c->phase[j],
+                     c->phase[k], r);
+    }
+    return ERR_OK;
+}
+
 static enum err store_case(const struct store *s, const struct case_files *c)
 {
     struct prepared *r = NULL;
     struct volume *none = NULL;
+    struct alike_sample sample[PLAN_MAX_PHASES] = {{0}};
     bool present[PLAN_MAX_PHASES] = {false};
     enum err err;
 
@@ -207,6 +242,8 @@ static enum err store_case(const struct store *s, const struct case_files *c)
         if (c->phase[i])
             TRY_OR(done, prepare_phase(r, i, c, s->plan, &s->job));
         present[i] = r->phase[i] != NULL;
+        if (present[i])
+            TRY_OR(done, note_alike(s, c, sample, i, r->phase[i]));
         TRY_OR(done, save_or_remove(s, r->name, i, &r->phase[i]));
     }
     if (c->label)
@@ -214,6 +251,8 @@ static enum err store_case(const struct store *s, const struct case_files *c)
     TRY_OR(done, save_or_remove(s, r->name, -1, &r->label));
     TRY_OR(done, write_json(s, r, present, c));
 done:
+    for (int i = 0; i < PLAN_MAX_PHASES; i++)
+        alike_free(&sample[i]);
     prepared_free(r);
     return err;
 }

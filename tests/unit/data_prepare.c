@@ -246,6 +246,29 @@ static void one_bad_case_does_not_stop_the_others(void **state)
     arena_free(w.arena);
 }
 
+static void a_phase_given_twice_is_noted(void **state)
+{
+    struct world w = world_make();
+    struct case_list l = {.arena = w.arena, .item = &w.files, .count = 1};
+    struct notes n = {0};
+    const char *out = test_path(w.folder, "prepared");
+    struct grid pv = around(pv_dims, pv_mm, las, 0);
+
+    (void)state;
+    assert_ok(prepare_dataset(&l, &w.plan, out, &w.options, NULL, &n));
+    assert_int_equal(n.count, 0);
+    w.files.phase[0] = w.files.phase[1];
+    assert_ok(prepare_dataset(&l, &w.plan, out, &w.options, NULL, &n));
+    assert_true(noted(&n, "phase-copy") && noted(&n, "phase-alike"));
+    notes_clear(&n);
+    w.files.phase[0] = test_path(w.folder, "again_0000.nii"); /* other bytes, the same voxels */
+    write_scene(w.files.phase[0], &pv, 2, false);
+    assert_ok(prepare_dataset(&l, &w.plan, out, &w.options, NULL, &n));
+    assert_true(!noted(&n, "phase-copy") && noted(&n, "phase-alike"));
+    notes_clear(&n);
+    arena_free(w.arena);
+}
+
 /* Rewrites the label on another grid and expects the case to fail or pass. */
 static enum err with_label(struct world *w, const struct grid *g, struct notes *n, struct prepared **r)
 {
@@ -438,6 +461,7 @@ int main(void)
         cmocka_unit_test(a_case_comes_onto_one_grid),
         cmocka_unit_test(a_dataset_is_prepared_once),
         cmocka_unit_test(one_bad_case_does_not_stop_the_others),
+        cmocka_unit_test(a_phase_given_twice_is_noted),
         cmocka_unit_test(labels_follow_the_rules),
         cmocka_unit_test(a_phase_elsewhere_counts_as_missing),
         cmocka_unit_test(results_go_home),
