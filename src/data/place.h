@@ -13,6 +13,7 @@ struct prepare_options {
     bool resample_labels;   /* labels on another grid: nearest, instead of an error */
     bool training;          /* a phase that hardly overlaps is an error instead of missing */
     bool force;             /* prepare_dataset: redo what is up to date */
+    uint64_t memory;        /* bytes that preparing one case may use; 0: what the machine offers */
     const char **reason; /* if set, receives the name of the rule behind a failure: one of volume/nifti.h, or
                             label-grid, label-values, phase-overlap */
 };

@@ -145,13 +145,14 @@ enum err prepare_fits(const struct case_files *c, const struct plan *p, const st
                       bool keep)
 {
     struct prepare_memory m;
-    uint64_t need, have = mem_available();
+    uint64_t need, have = o->memory ? o->memory : mem_available();
 
     TRY(prepare_memory(&m, c, p, o));
     need = keep ? m.peak : m.peak - m.kept + m.kept / (uint64_t)(p->phases + 1);
     if (need > have)
         return err_set(ERR_MEMORY,
-                       "preparing case %s needs %.1f GB, this machine offers %.1f GB; use a coarser spacing",
+                       "preparing case %s needs %.2f GB, but %.2f GB may be used; allow more with --mem, or "
+                       "use a coarser spacing",
                        c->name, (double)need / 1e9, (double)have / 1e9);
     return ERR_OK;
 }

@@ -392,6 +392,23 @@ static void results_go_home(void **state)
     arena_free(w.arena);
 }
 
+static void too_little_memory_is_refused_at_once(void **state)
+{
+    struct world w = world_make();
+    struct prepare_memory m;
+    struct prepared *r = NULL;
+
+    (void)state;
+    assert_ok(prepare_memory(&m, &w.files, &w.plan, &w.options));
+    assert_true(m.kept == 5 * 43 * 40 * 38 && m.peak > m.kept);
+    w.options.memory = m.peak - 1;
+    assert_err(prepare_case(&r, &w.files, &w.plan, &w.options, NULL), ERR_MEMORY, "--mem");
+    w.options.memory = m.peak;
+    assert_ok(prepare_case(&r, &w.files, &w.plan, &w.options, NULL));
+    prepared_free(r);
+    arena_free(w.arena);
+}
+
 static enum err prepare_once(const struct world *w)
 {
     struct prepared *r = NULL;
@@ -465,6 +482,7 @@ int main(void)
         cmocka_unit_test(labels_follow_the_rules),
         cmocka_unit_test(a_phase_elsewhere_counts_as_missing),
         cmocka_unit_test(results_go_home),
+        cmocka_unit_test(too_little_memory_is_refused_at_once),
         cmocka_unit_test(exhaustion_is_an_error),
         cmocka_unit_test(the_real_patient),
     };
