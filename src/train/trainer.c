@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/par.h"
+#include "eval/curve.h"
 #include "nn/optim.h"
 #include "train/checkpoint.h"
 #include "train/network.h"
@@ -31,7 +32,7 @@ struct trainer {
     struct loader *train, *val;
     struct position at;
     struct run_log log;
-    char *latest, *best, *model, *plan_path;
+    char *latest, *best, *model, *plan_path, *picture;
     char *identity; /* of plan and data, so that a folder is not resumed with others */
     double load, augment, compute; /* seconds of the current epoch */
 };
@@ -240,6 +241,17 @@ static enum err keep_best(struct trainer *t, double mean_dice)
     return network_save(&t->net, t->p, t->best);
 }
 
+static enum err draw_curve(const struct trainer *t)
+{
+    struct curve c = {0};
+    enum err err = curve_read(&c, t->log.path, NULL);
+
+    if (!err)
+        err = curve_save(&c, t->picture);
+    curve_free(&c);
+    return err;
+}
+
 static enum err end_epoch(struct trainer *t)
 {
     struct epoch_log e = {.epoch = t->at.epoch,
@@ -254,8 +266,7 @@ static enum err end_epoch(struct trainer *t)
     e.seconds_augment = t->augment;
     e.seconds_compute = t->compute;
     TRY(run_log_add(&t->log, &e, &t->at.log_size));
-    if (t->o->logged)
-        TRY(t->o->logged(t->o->ctx, t->log.path));
+    TRY(draw_curve(t));
     run_log_show(&t->log, &e, t->o->progress);
     t->at.epoch++;
     t->at.loss_sum = 0;
@@ -327,8 +338,9 @@ static enum err make_paths(struct trainer *t)
         t->best = path_join(checkpoints, "best.safetensors");
         t->model = path_join(t->o->folder, "model.safetensors");
         t->plan_path = path_join(t->o->folder, "plan.json");
+        t->picture = path_join(t->o->folder, "progress.png");
         t->identity = identity_of(t->o);
-        if (t->latest && t->best && t->model && t->plan_path && t->identity)
+        if (t->latest && t->best && t->model && t->plan_path && t->picture && t->identity)
             err = folder_make(checkpoints);
     }
     mem_free(checkpoints);
@@ -356,6 +368,7 @@ static void finish(struct trainer *t)
     mem_free(t->best);
     mem_free(t->model);
     mem_free(t->plan_path);
+    mem_free(t->picture);
     mem_free(t->identity);
 }
 

@@ -13,15 +13,12 @@ struct trainer_options {
     struct prepared *const *train, *const *val;
     size_t trains, vals;
     const char *const *class_name; /* plan->classes names, background first */
-    const char *folder;            /* for model.safetensors, plan.json, log.jsonl, checkpoint/ */
+    const char *folder;            /* for model.safetensors, plan.json, log.jsonl, progress.png, checkpoint/ */
     const struct backend *backend;
     uint64_t memory_max;           /* bytes, 0: no limit */
     bool force;                    /* start over even if the folder holds a run */
     const struct progress *progress;
     atomic_int *stop;
-    /* called when log.jsonl has a new line (to redraw the curve); may be NULL. Its failure is the run's. */
-    enum err (*logged)(void *ctx, const char *log);
-    void *ctx;
 };
 
 /* Goes on from folder/checkpoint if that is there and of the same plan; a finished run is left as it is. ERR_STOPPED after the stop
