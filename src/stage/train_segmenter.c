@@ -136,7 +136,8 @@ static enum err prepare_all(struct session *s)
                                 .assume_scanner = c->assume_scanner,
                                 .resample_labels = c->resample_labels,
                                 .training = true,
-                                .force = c->force};
+                                .force = c->force,
+                                .memory = (uint64_t)s->cli->common->mem};
     struct prepare_watch watch = {report_prepared, s, s->cli->stop};
 
     TRY(prepare_dataset(s->cases, &s->plan, s->prepared, &o, &watch, s->cli->notes));
