@@ -4,13 +4,17 @@
 #include "lab/check.h"
 #include "lab/doctor.h"
 #include "lab/weights.h"
+#include "stage/bench_step.h"
 #include "stage/evaluate.h"
+#include "stage/net_forward.h"
 #include "stage/train_segmenter.h"
 
 const struct command *const commands[] = {
     &cmd_check,
     &cmd_train_segmenter,
     &cmd_evaluate,
+    &cmd_net_forward,
+    &cmd_bench_step,
     &cmd_weights_show,
     &cmd_doctor,
     &cmd_describe,
