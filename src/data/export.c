@@ -228,21 +228,33 @@ uint64_t export_keep_liver_bytes(const struct grid *g)
     return (uint64_t)grid_count(g) * 6; /* the cropped mask, its copy in filling, and int32 labels */
 }
 
-/* The rows of the box, one after another: out of the mask into box, or back by `back`'s rule. */
-static void crop(const struct volume *mask, const int64_t lo[3], const int64_t size[3], uint8_t *box,
-                 bool back)
+/* Where row `row` of the box that starts at lo lies in the mask. */
+static uint8_t *mask_row(const struct volume *mask, const int64_t lo[3], const int64_t size[3], int64_t row)
 {
     const int64_t *n = mask->grid.dims;
+    int64_t y = lo[1] + row % size[1], z = lo[2] + row / size[1];
 
-    for (int64_t row = 0; row < size[1] * size[2]; row++) {
-        int64_t y = lo[1] + row % size[1], z = lo[2] + row / size[1];
-        uint8_t *m = (uint8_t *)mask->data + (z * n[1] + y) * n[0] + lo[0], *b = box + row * size[0];
-        for (int64_t x = 0; x < size[0]; x++) {
-            if (!back)
-                b[x] = m[x] > 0;
-            else
-                m[x] = !b[x] ? 0 : m[x] ? m[x] : 1; /* filled holes become liver */
-        }
+    return (uint8_t *)mask->data + (z * n[1] + y) * n[0] + lo[0];
+}
+
+/* box = 1 where the mask has this class (0: any but the background) */
+static void copy_class(const struct volume *mask, const int64_t lo[3], const int64_t size[3], int class,
+                       uint8_t *box)
+{
+    for (int64_t row = 0; row < size[1] * size[2]; row++, box += size[0]) {
+        const uint8_t *m = mask_row(mask, lo, size, row);
+        for (int64_t x = 0; x < size[0]; x++)
+            box[x] = class ? m[x] == class : m[x] > 0;
+    }
+}
+
+/* Clears what lies outside the organ; its filled holes become liver. */
+static void keep_inside(struct volume *mask, const int64_t lo[3], const int64_t size[3], const uint8_t *organ)
+{
+    for (int64_t row = 0; row < size[1] * size[2]; row++, organ += size[0]) {
+        uint8_t *m = mask_row(mask, lo, size, row);
+        for (int64_t x = 0; x < size[0]; x++)
+            m[x] = !organ[x] ? 0 : m[x] ? m[x] : 1;
     }
 }
 
@@ -259,11 +271,42 @@ enum err export_keep_liver(struct volume *mask)
     box = mem_new((size_t)(size[0] * size[1] * size[2]), 1);
     if (!box)
         return ERR_MEMORY;
-    crop(mask, lo, size, box, false);
+    copy_class(mask, lo, size, 0, box);
     TRY_OR(done, morph_keep_largest(box, size, CORNERS));
     TRY_OR(done, morph_fill_holes(box, size));
-    crop(mask, lo, size, box, true);
+    keep_inside(mask, lo, size, box);
 done:
+    mem_free(box);
+    return err;
+}
+
+enum err export_count(struct export_count *out, const struct volume *mask, int class, bool components)
+{
+    int64_t lo[3], hi[3], size[3], voxels = 0;
+    struct export_count n = {0};
+    struct components found = {0};
+    uint8_t *box;
+    enum err err = ERR_OK;
+
+    *out = n;
+    if (!bounding_box(mask, lo, hi))
+        return ERR_OK;
+    for (int a = 0; a < 3; a++)
+        size[a] = hi[a] - lo[a];
+    box = mem_new((size_t)(size[0] * size[1] * size[2]), 1);
+    if (!box)
+        return ERR_MEMORY;
+    copy_class(mask, lo, size, class, box);
+    for (int64_t i = 0; i < size[0] * size[1] * size[2]; i++)
+        voxels += box[i];
+    n.voxels = voxels;
+    if (components && voxels) {
+        TRY_OR(done, components_find(&found, box, size, CORNERS));
+        n.components = found.count;
+    }
+    *out = n;
+done:
+    components_free(&found);
     mem_free(box);
     return err;
 }

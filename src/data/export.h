@@ -28,4 +28,12 @@ MUST_USE enum err export_keep_liver(struct volume *mask);
 /* Most bytes that export_keep_liver takes for a mask on this grid. */
 uint64_t export_keep_liver_bytes(const struct grid *g);
 
+struct export_count {
+    int64_t voxels;
+    int32_t components; /* 26-connected; 0 unless they were asked for */
+};
+/* Voxels of one class in a mask, and its components. */
+MUST_USE enum err export_count(struct export_count *out, const struct volume *mask, int class,
+                               bool components);
+
 #endif

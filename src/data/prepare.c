@@ -119,7 +119,7 @@ enum err prepare_memory(struct prepare_memory *m, const struct case_files *c, co
     to = voxels(&r->grid);
     /* cubic across: every slice of the reference as a resized plane of doubles */
     working = 2 * from + 8 * (to / (uint64_t)r->grid.dims[2]) * (uint64_t)r->ras.dims[2];
-    *m = (struct prepare_memory){.kept = c->label ? to : 0};
+    *m = (struct prepare_memory){.kept = c->label ? to : 0, .grid = r->grid, .ras = r->ras};
     for (int i = 0; i < r->phases; i++) {
         struct volume *header = NULL;
         enum err err;

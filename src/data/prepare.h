@@ -36,9 +36,11 @@ MUST_USE enum err prepare_case(struct prepared **out, const struct case_files *c
                                const struct prepare_options *o, struct notes *n);
 void prepared_free(struct prepared *c);
 
-/* Bytes that prepare_case needs at its peak, and that its result keeps, from the headers alone. */
+/* Bytes that prepare_case needs at its peak, and that its result keeps, from the headers alone; and the grids
+ * that the result will have (struct prepared). */
 struct prepare_memory {
     uint64_t peak, kept;
+    struct grid grid, ras;
 };
 MUST_USE enum err prepare_memory(struct prepare_memory *m, const struct case_files *c, const struct plan *p,
                                  const struct prepare_options *o);

@@ -1,0 +1,188 @@
+#include "stage/predict.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/str.h"
+#include "data/export.h"
+#include "data/sliding.h"
+#include "stage/predict_record.h"
+#include <string.h>
+#include <time.h>
+
+enum { PROGRAM_BYTES = 64 << 20 };
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* The network with a look at the stop flag before every batch, and what progress needs. */
+struct watch {
+    const struct predict_options *o;
+    const char *name;
+};
+
+static enum err forward(void *ctx, const float *patch, float *logits)
+{
+    const struct watch *w = ctx;
+
+    if (w->o->stop && atomic_load(w->o->stop))
+        return err_set(ERR_STOPPED, "stopped while predicting case %s; its mask was not written", w->name);
+    return w->o->net->forward(w->o->net->ctx, patch, logits);
+}
+
+static void tell(void *ctx, int64_t done, int64_t total)
+{
+    const struct watch *w = ctx;
+
+    progress_update(w->o->progress, w->name, done, total, "%lld patches", (long long)total);
+}
+
+static struct sliding windows(const struct predict_options *o)
+{
+    const struct plan *p = &o->net->plan;
+
+    return (struct sliding){.patch = {p->patch[0], p->patch[1], p->patch[2]},
+                            .classes = p->classes,
+                            .batch = o->net->batch,
+                            .mirror = o->mirror,
+                            .forward = forward,
+                            .slice = export_slice,
+                            .progress = tell};
+}
+
+enum err predict_memory(struct predict_bytes *b, const struct case_files *c, const struct predict_options *o)
+{
+    const struct plan *p = &o->net->plan;
+    struct sliding s = windows(o);
+    struct predict_bytes r = {0};
+
+    TRY(prepare_memory(&r.grids, c, p, &o->prepare));
+    const struct grid *from = &r.grids.grid, *to = &r.grids.ras;
+    const int64_t size[3] = {from->dims[2], from->dims[1], from->dims[0]};
+    uint64_t mask = (uint64_t)grid_count(to);
+    r.prepare = r.grids.peak + o->net->bytes;
+    r.windows = r.grids.kept + sliding_bytes(size, p->phases, &s) + export_bytes(from, to, p->classes) +
+                o->net->bytes;
+    r.finish = mask + larger(export_keep_liver_bytes(to), 3 * mask) + o->net->bytes;
+    r.peak = larger(r.prepare, larger(r.windows, r.finish)) + PROGRAM_BYTES;
+    *b = r;
+    return ERR_OK;
+}
+
+static void drop_phases(struct prepared *p)
+{
+    for (int i = 0; i < PLAN_MAX_PHASES; i++) {
+        volume_free(p->phase[i]);
+        p->phase[i] = NULL;
+    }
+    volume_free(p->label);
+    p->label = NULL;
+}
+
+enum err predict_prepared(struct volume **mask, struct prepared *p, const struct predict_options *o,
+                          bool consume)
+{
+    struct watch w = {o, p->name};
+    struct sliding s = windows(o);
+    struct source source;
+    struct export *e = NULL;
+    struct volume *m = NULL;
+    enum err err;
+
+    TRY(source_make(&source, p, &o->net->plan));
+    TRY_OR(done, export_new(&e, &p->grid, &p->ras, s.classes));
+    s.forward_ctx = s.progress_ctx = &w;
+    s.slice_ctx = e;
+    TRY_OR(done, sliding_run(&source, &s));
+    TRY_OR(done, export_take(e, &m));
+    export_free(e);
+    e = NULL;
+    if (consume)
+        drop_phases(p);
+    if (s.classes > 2)
+        TRY_OR(done, export_keep_liver(m));
+    *mask = m;
+    m = NULL;
+done:
+    volume_free(m);
+    export_free(e);
+    return err;
+}
+
+static double now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Says what the case will need, and refuses what is more than there is. */
+static enum err check_memory(struct predict_bytes *b, const struct case_files *c,
+                             const struct predict_options *o)
+{
+    uint64_t have = mem_available();
+
+    TRY(predict_memory(b, c, o));
+    have = have > UINT64_MAX - o->net->bytes ? have : have + o->net->bytes; /* the network is there already */
+    if (o->limit && o->limit < have)
+        have = o->limit;
+    progress_line(o->progress, "case %s: needs at most %.2f GB of memory, %.2f GB may be used", c->name,
+                  (double)b->peak / 1e9, (double)have / 1e9);
+    if (b->peak > have)
+        return err_set(ERR_MEMORY,
+                       "case %s needs %.2f GB of memory, %.2f GB may be used: free some, raise --mem, or use "
+                       "a model with "
+                       "a coarser spacing",
+                       c->name, (double)b->peak / 1e9, (double)have / 1e9);
+    return ERR_OK;
+}
+
+/* The mask in the file's own voxel order. */
+static enum err save(const struct volume *ras, const struct prepared *p, const char *path)
+{
+    struct volume *stored = NULL;
+    enum err err;
+
+    TRY_OR(done, volume_from_ras(&stored, ras, p->orient));
+    TRY_OR(done, nifti_save(stored, p->source, path));
+done:
+    volume_free(stored);
+    return err;
+}
+
+enum err predict_case(json_t **record, const struct case_files *files, const struct predict_options *o,
+                      const char *mask_path)
+{
+    struct case_files c = *files;
+    struct notes notes = {0};
+    struct prepared *p = NULL;
+    struct volume *mask = NULL;
+    struct predict_record r = {.files = &c, .options = o, .notes = &notes, .mask_path = mask_path};
+    double start = now();
+    enum err err;
+
+    c.label = NULL; /* a data set's label has no part in its prediction */
+    if (c.bad)
+        return err_set(ERR_INPUT, "%s", c.bad);
+    TRY(check_memory(&r.bytes, &c, o));
+    TRY_OR(done, prepare_case(&p, &c, &o->net->plan, &o->prepare, &notes));
+    r.prepared = p;
+    for (int i = 0; i < p->phases; i++)
+        r.used[i] = p->phase[i] != NULL;
+    r.seconds_prepare = now() - start;
+    TRY_OR(done, predict_prepared(&mask, p, o, true));
+    r.mask = mask;
+    r.seconds = now() - start;
+    TRY_OR(done, predict_record_make(record, &r));
+    err = save(mask, p, mask_path);
+    if (err) {
+        json_decref(*record);
+        *record = NULL;
+    }
+done:
+    volume_free(mask);
+    prepared_free(p);
+    notes_clear(&notes);
+    return err;
+}
