@@ -3,6 +3,7 @@
 #include "cli/describe.h"
 #include "lab/check.h"
 #include "lab/doctor.h"
+#include "lab/report_command.h"
 #include "lab/weights.h"
 #include "stage/bench_step.h"
 #include "stage/evaluate.h"
@@ -13,6 +14,7 @@ const struct command *const commands[] = {
     &cmd_check,
     &cmd_train_segmenter,
     &cmd_evaluate,
+    &cmd_report,
     &cmd_net_forward,
     &cmd_bench_step,
     &cmd_weights_show,

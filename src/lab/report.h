@@ -14,6 +14,7 @@ struct report_case {
     const char *phase_name[PICTURE_PHASES]; /* the phases that there are, in the order of the columns */
     const char *phase_path[PICTURE_PHASES];
     int phases;                         /* 0: no picture */
+    const char *used;                   /* a sentence about the phases that the prediction used, or NULL */
     const char *reference, *prediction; /* label files, or NULL */
     bool training;                      /* the model was trained on this case */
 };

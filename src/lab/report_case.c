@@ -117,9 +117,13 @@ static void add_caption(struct str *html, const struct report_case *c, const str
             else
                 str_addf(html, " DSC %.3f", dsc);
         }
-    str_add(html, ". Planes through the largest lesion. All phases are drawn at the same positions in "
-                  "scanner coordinates; what a "
-                  "phase did not scan is dark blue.</figcaption>\n");
+    str_add(html, ". ");
+    if (c->used) {
+        html_add_text(html, c->used);
+        str_add(html, " ");
+    }
+    str_add(html, "Planes through the largest lesion. All phases are drawn at the same positions in scanner "
+                  "coordinates; what a phase did not scan is dark blue.</figcaption>\n");
 }
 
 enum err report_figure(struct str *html, const struct report_options *o, size_t item,
