@@ -220,13 +220,15 @@ static void clip(double *p, int64_t n, const double range[2])
         p[i] = p[i] < range[0] ? range[0] : p[i] > range[1] ? range[1] : p[i];
 }
 
-/* Input slice z resized in the plane: m1 rows of m0. */
-static void plane_resize(const struct job *b, const struct scratch *s, int64_t z, double *plane)
+/* Input slice z resized in the plane: m1 rows of m0. `range` becomes that of the input. */
+static void plane_resize(const struct job *b, const struct scratch *s, int64_t z, double *plane,
+                         double range[2])
 {
     const struct axis *u = &b->axis[0], *v = &b->axis[1];
     double(*before)[LANES] = (double(*)[LANES])s->before, (*behind)[LANES] = (double(*)[LANES])s->behind;
-    double range[2] = {INFINITY, -INFINITY};
 
+    range[0] = INFINITY;
+    range[1] = -INFINITY;
     for (int64_t y = 0; y < v->n; y += LANES) {
         int lanes = lanes_at(y, v->n);
 
@@ -245,8 +247,6 @@ static void plane_resize(const struct job *b, const struct scratch *s, int64_t z
         for (int64_t k = 0; k < v->m; k++)
             memcpy(plane + k * u->m + x, behind[k], (size_t)lanes * sizeof *plane);
     }
-    b->low[z] = range[0];
-    b->high[z] = range[1];
     if (b->clip_slice)
         clip(plane, u->m * v->m, range);
 }
@@ -313,7 +313,9 @@ static const double *plane_get(const struct job *b, struct scratch *s, int64_t z
     int i = s->holds[0] == z ? 0 : s->holds[1] == z ? 1 : s->holds[0] == other ? 1 : 0;
 
     if (s->holds[i] != z) {
-        plane_resize(b, s, z, s->plane[i]);
+        double range[2];
+
+        plane_resize(b, s, z, s->plane[i], range);
         s->holds[i] = z;
     }
     return s->plane[i];
@@ -351,8 +353,13 @@ static void slices_to_planes(void *ctx, int64_t job)
 
     if (!scratch_make(&s, b, 0))
         return;
-    for (int64_t z = job * SLICES_PER_JOB; z < last && z < b->axis[2].n; z++)
-        plane_resize(b, &s, z, b->planes + z * size);
+    for (int64_t z = job * SLICES_PER_JOB; z < last && z < b->axis[2].n; z++) {
+        double range[2];
+
+        plane_resize(b, &s, z, b->planes + z * size, range);
+        b->low[z] = range[0];
+        b->high[z] = range[1];
+    }
     scratch_free(&s);
 }
 

@@ -193,6 +193,10 @@ static void norm_from_parts(struct graph *g, const struct node *n, const val in[
     int64_t groups = groups_of(n, x.n[4]);
     val z, mean, centred, rstd;
 
+    if (graph_null(in[0])) { /* the graph has failed already: there are no extents to divide by */
+        y[0] = y[1] = y[2] = (val){0};
+        return;
+    }
     grouped = DIMS4(x.n[0], x.n[1] * x.n[2] * x.n[3], groups, x.n[4] / groups);
     stats = DIMS2(x.n[0], groups);
     z = op_reshape(g, in[0], grouped);
