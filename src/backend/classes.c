@@ -22,3 +22,16 @@ size_t class_align(size_t bytes)
 {
     return (bytes + 63) / 64 * 64;
 }
+
+void class_put(void *p, int64_t at, double value, enum dtype real)
+{
+    if (real == DT_F32)
+        ((float *)p)[at] = (float)value;
+    else
+        ((double *)p)[at] = value;
+}
+
+double class_get(const void *p, int64_t at, enum dtype real)
+{
+    return real == DT_F32 ? (double)((const float *)p)[at] : ((const double *)p)[at];
+}

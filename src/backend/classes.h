@@ -10,7 +10,8 @@
 /* X(name) stands for class_name. */
 /* clang-format off */
 #define KERNEL_CLASSES(X) \
-    LINEAR_CLASSES(X) POINTWISE_CLASSES(X) REDUCE_CLASSES(X) MOVE_CLASSES(X) NORM_CLASSES(X)
+    LINEAR_CLASSES(X) POINTWISE_CLASSES(X) REDUCE_CLASSES(X) MOVE_CLASSES(X) NORM_CLASSES(X) \
+    LOSS_CLASSES(X) RANDOM_CLASSES(X) UPDATE_CLASSES(X)
 #define LINEAR_CLASSES(X) X(conv) X(conv_dx) X(conv_dw) X(matmul)
 #define POINTWISE_CLASSES(X) \
     X(add) X(sub) X(mul) X(div) X(max) X(min) X(less) X(equal) X(where) X(neg) X(abs) X(sign) X(sqrt) X(exp) X(log) \
@@ -19,6 +20,9 @@
 #define MOVE_CLASSES(X) \
     X(broadcast) X(transpose) X(slice) X(pad) X(concat) X(one_hot) X(nearest) X(nearest_back)
 #define NORM_CLASSES(X) X(norm) X(norm_act) X(norm_grad) X(norm_act_grad)
+#define LOSS_CLASSES(X) X(softmax) X(log_softmax) X(dice_ce) X(dice_ce_grad)
+#define RANDOM_CLASSES(X) X(uniform) X(normal)
+#define UPDATE_CLASSES(X) X(l2_norm) X(sgd) X(adamw)
 /* clang-format on */
 
 #define CLASS_DECLARE(name) extern const struct kernel_class class_##name;
@@ -31,6 +35,9 @@ bool class_all_real(const struct step *s);
 int class_threads(const struct step *s, int64_t items);
 /* Rounds a scratch size up to whole cache lines. */
 size_t class_align(size_t bytes);
+/* Element `at` of a buffer of reals. */
+void class_put(void *p, int64_t at, double value, enum dtype real);
+double class_get(const void *p, int64_t at, enum dtype real);
 
 static inline int64_t int64_min(int64_t a, int64_t b)
 {

@@ -10,7 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { FUSED_COLUMNS = 2048 }; /* most columns of norm's rows, see norm_fold */
+enum {
+    FUSED_COLUMNS = 2048, /* most columns of norm's rows, see norm_fold */
+    FUSED_CLASSES = 256,  /* most classes of the Dice loss */
+};
 
 /* Voxels first .. first + voxels - 1 of one sample. Rows of `columns` numbers, each holding `columns /
  * channels` voxels, so that few channels still fill registers; the parameters are repeated to that length. */
@@ -43,7 +46,6 @@ struct dice_chunk {
     double *sums;         /* (3 K + 1): I, P, G of each class, then the sum of cross entropies */
     const double *weight; /* (2 K + 1): d loss / d I and d loss / d P of each class, the cross entropy's
                              factor per voxel */
-    bool stream;
 };
 
 /* One chunk of one parameter tensor. */

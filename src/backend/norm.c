@@ -173,7 +173,7 @@ static void backward(const struct job *j, const struct step *s)
 }
 
 /* dgamma and dbeta: over the samples, in order. */
-static void gradient_params(const struct job *j, void *dgamma, void *dbeta)
+static void gradient_params(const struct job *j, enum dtype type, void *dgamma, void *dbeta)
 {
     const struct layout *l = &j->layout;
 
@@ -185,10 +185,8 @@ static void gradient_params(const struct job *j, void *dgamma, void *dbeta)
             beta += totals[c];
             gamma += totals[l->channels + c];
         }
-        if (l->size == sizeof(float))
-            ((float *)dgamma)[c] = (float)gamma, ((float *)dbeta)[c] = (float)beta;
-        else
-            ((double *)dgamma)[c] = gamma, ((double *)dbeta)[c] = beta;
+        class_put(dgamma, c, gamma, type);
+        class_put(dbeta, c, beta, type);
     }
 }
 
@@ -232,7 +230,7 @@ static void norm_grad_run(const struct run *r)
     j.gamma = n->n_in > 4 ? r->in[4] : NULL;
     backward(&j, r->step);
     if (n->n_out > 2)
-        gradient_params(&j, r->out[1], r->out[2]);
+        gradient_params(&j, r->step->type, r->out[1], r->out[2]);
 }
 
 /* (dy, y, x, mean, rstd, gamma) -> (dx, dgamma, dbeta[, g]) */
@@ -248,7 +246,7 @@ static void norm_act_grad_run(const struct run *r)
     j.gamma = r->in[5];
     j.g = n->n_out > 3 ? r->out[3] : NULL;
     backward(&j, r->step);
-    gradient_params(&j, r->out[1], r->out[2]);
+    gradient_params(&j, r->step->type, r->out[1], r->out[2]);
 }
 
 static void norm_prepare_at(struct step *s, int x)

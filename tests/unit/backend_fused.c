@@ -98,7 +98,7 @@ static void test_samples(void **state)
         struct sample item[64];
         struct sampler s = {.item = item, .room = 64};
 
-        if (elsewhere(op) || !op_rows[op]->sample || op >= OP_SOFTMAX)
+        if (elsewhere(op) || !op_rows[op]->sample)
             continue;
         op_rows[op]->sample(&s);
         assert_in_range(s.count, 1, s.room);
@@ -200,13 +200,68 @@ static void test_move(void **state)
     }
 }
 
+static union attr loss_attr(bool squared, bool batch)
+{
+    union attr a;
+
+    memset(&a, 0, sizeof a);
+    a.loss.squared = squared;
+    a.loss.batch = batch;
+    a.loss.ce_weight = 0.5;
+    return a;
+}
+
+/* More than one chunk, with a ragged end; classes with and without a kernel of their own. */
+static void test_loss(void **state)
+{
+    const int64_t classes[] = {2, 3, 4, 5, 7, 40};
+
+    (void)state;
+    for (size_t i = 0; i < 6; i++) {
+        const struct dims x = DIMS5(2, 21, 22, 23, classes[i]), y = DIMS5(2, 21, 22, 23, 1),
+                          s = DIMS3(2, classes[i], 3);
+
+        add_case(OP_SOFTMAX, (struct sample){.n_in = 1, .in = {x}});
+        add_case(OP_LOG_SOFTMAX, (struct sample){.n_in = 1, .in = {x}});
+        add_case(OP_DICE_CE, (struct sample){.attr = loss_attr(i % 2, i / 2 % 2),
+                                             .n_in = 2,
+                                             .classes = classes[i],
+                                             .in = {x, y},
+                                             .fill = {FILL_REAL, FILL_CLASS}});
+        add_case(OP_DICE_CE_GRAD, (struct sample){.attr = loss_attr(i % 2, i / 2 % 2),
+                                                  .n_in = 4,
+                                                  .classes = classes[i],
+                                                  .in = {DIMS0, x, y, s},
+                                                  .fill = {FILL_REAL, FILL_REAL, FILL_CLASS, FILL_POSITIVE}});
+    }
+}
+
+static void test_update(void **state)
+{
+    const struct dims a = DIMS2(3, 20001), b = DIMS1(7);
+    union attr u;
+
+    (void)state;
+    memset(&u, 0, sizeof u);
+    u.update.momentum = 0.99, u.update.decay = 3e-5, u.update.count = 2;
+    u.update.beta1 = 0.9, u.update.beta2 = 0.999, u.update.eps = 1e-8;
+    add_case(OP_L2_NORM, (struct sample){.n_in = 2, .in = {a, b}});
+    add_case(OP_SGD, (struct sample){.attr = u,
+                                     .n_in = 9,
+                                     .in = {DIMS0, DIMS0, DIMS0, a, b, a, b, a, b},
+                                     .fill = {FILL_POSITIVE, FILL_POSITIVE, FILL_POSITIVE}});
+    add_case(OP_ADAMW, (struct sample){.attr = u,
+                                       .n_in = 12,
+                                       .in = {DIMS0, DIMS0, DIMS0, DIMS0, a, b, a, b, a, b, a, b},
+                                       .fill = {FILL_POSITIVE, FILL_POSITIVE, FILL_POSITIVE, FILL_POSITIVE, 0,
+                                                0, 0, 0, 0, 0, FILL_POSITIVE, FILL_POSITIVE}});
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_samples),
-        cmocka_unit_test(test_broadcast),
-        cmocka_unit_test(test_reduce),
-        cmocka_unit_test(test_move),
+        cmocka_unit_test(test_samples), cmocka_unit_test(test_broadcast), cmocka_unit_test(test_reduce),
+        cmocka_unit_test(test_move),    cmocka_unit_test(test_loss),      cmocka_unit_test(test_update),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,4 +28,10 @@ const struct fused_table FUSED(table) = {
     .norm_grad_sums = FUSED(norm_grad_sums),
     .norm_grad_finish = FUSED(norm_grad_finish),
     .norm_grad_apply = FUSED(norm_grad_apply),
+    .softmax = FUSED(softmax),
+    .log_softmax = FUSED(log_softmax),
+    .dice_sums = FUSED(dice_sums),
+    .dice_grad = FUSED(dice_grad),
+    .sgd = FUSED(sgd),
+    .adamw = FUSED(adamw),
 };

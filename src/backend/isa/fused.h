@@ -28,4 +28,12 @@ void FUSED(norm_grad_finish)(const struct norm_sample *s);
 void FUSED(norm_grad_apply)(const struct norm_chunk *c);
 void FUSED(norm_mean_param)(const struct norm_sample *s);
 
+void FUSED(softmax)(void *y, const void *x, int64_t rows, int64_t n);
+void FUSED(log_softmax)(void *y, const void *x, int64_t rows, int64_t n);
+void FUSED(dice_sums)(const struct dice_chunk *c);
+void FUSED(dice_grad)(const struct dice_chunk *c);
+
+void FUSED(sgd)(const struct update_chunk *c);
+void FUSED(adamw)(const struct update_chunk *c);
+
 #endif

@@ -106,12 +106,16 @@ ALWAYS_INLINE vec vec_tanh(vec x)
     return vec_select(vec_less(a, vec_set(0.625f)), small, vec_xor(large, sign));
 }
 
-/* 1 / (1 + exp(-x)), by e = exp(-|x|) so that nothing overflows */
+/* 1 / (1 + exp(-x)), by e = exp(-|x|) so that nothing overflows; q loses what rounding 1 + e added. */
 ALWAYS_INLINE vec vec_sigmoid(vec x)
 {
-    vec e = vec_exp(vec_neg(vec_abs(x)));
+    const vec one = vec_set(1), e = vec_exp(vec_neg(vec_abs(x))), d = vec_add(e, one);
+    const vec lost = vec_sub(e, vec_sub(d, one));
+    const vec_bool negative = vec_less(x, vec_zero());
+    const vec q = vec_div(vec_select(negative, e, one), d),
+              inverse = vec_select(negative, vec_sub(one, q), q);
 
-    return vec_div(vec_select(vec_less(x, vec_zero()), e, vec_set(1)), vec_add(e, vec_set(1)));
+    return vec_fnma(vec_mul(q, lost), inverse, q);
 }
 
 #else
