@@ -26,7 +26,7 @@ struct bench_step {
 static const struct field fields[] = {
     FIELD(struct bench_step, T_CHOICE, net, .names = net_names,
           .help = "network, five stages of 32 to 320 features"),
-    FIELD(struct bench_step, T_INT3, patch, .text = "96", .min = 16, .max = 1024,
+    FIELD(struct bench_step, T_INT3, patch, .text = "96", .min = 32, .max = 1024,
           .help = "voxels, z,y,x or one for all"),
     FIELD(struct bench_step, T_INT, batch, .def = 2, .min = 1, .max = 1024, .help = "samples"),
     FIELD(struct bench_step, T_INT, channels, .def = 4, .min = 1, .max = 64, .help = "phases"),
@@ -46,6 +46,15 @@ struct bench {
     struct program_time op[OPS_MAX];
     int ops;
 };
+
+static enum err check_patch(const struct bench_step *c)
+{
+    for (int i = 0; i < 3; i++)
+        if (c->patch[i] % 16)
+            return err_set(ERR_USAGE, "--patch: %lld is not a multiple of 16, which five stages need",
+                           (long long)c->patch[i]);
+    return ERR_OK;
+}
 
 static enum err build(struct bench *b)
 {
@@ -241,6 +250,7 @@ static enum err run(const struct cli *cli, const void *cfg)
     struct bench b = {.cfg = cfg};
     enum err err;
 
+    TRY_OR(done, check_patch(cfg));
     TRY_OR(done, build(&b));
     TRY_OR(done, compile(&b, cli));
     TRY_OR(done, bind_inputs(&b));
