@@ -8,11 +8,13 @@
 #include "stage/bench_step.h"
 #include "stage/evaluate.h"
 #include "stage/net_forward.h"
+#include "stage/predict.h"
 #include "stage/train_segmenter.h"
 
 const struct command *const commands[] = {
     &cmd_check,
     &cmd_train_segmenter,
+    &cmd_predict,
     &cmd_evaluate,
     &cmd_report,
     &cmd_net_forward,
