@@ -221,8 +221,8 @@ static enum err validate(struct trainer *t, struct epoch_log *e)
     struct score s = {0};
 
     for (int64_t i = 0; i < t->p->val_iterations; i++) {
-        progress_update(t->o->progress, "validating", i, t->p->val_iterations, "%s", "");
         TRY(check_step(t, t->at.epoch * t->p->val_iterations + i, &s));
+        progress_update(t->o->progress, "validating", i + 1, t->p->val_iterations, "%s", "");
     }
     summarise(t, &s, e);
     return ERR_OK;
