@@ -23,7 +23,8 @@ struct backend_case {
     int op;
     enum dtype real;
     uint64_t seed;
-    double shift, scale; /* of input 0 */
+    double shift, scale;          /* of input 0 */
+    const double *given[CASE_IN]; /* numbers of an input; NULL: drawn */
 
     struct graph *graph;
     const struct node *node;
@@ -107,7 +108,7 @@ static inline void case_open(struct backend_case *c)
         c->in[k] = case_alloc((size_t)n * sizeof(double));
         c->raw[k] = case_alloc(case_bytes(&c->in_dims[k], c->in_type[k]));
         for (int64_t i = 0; i < n; i++)
-            c->in[k][i] = case_number(c, k, i, &r);
+            c->in[k][i] = c->given[k] ? c->given[k][i] : case_number(c, k, i, &r);
         case_store(c->raw[k], c->in[k], n, c->in_type[k]);
         case_load(c->in[k], c->raw[k], n, c->in_type[k]);
     }

@@ -3,7 +3,9 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum { TILE = 32, PIECE = 16 * 1024 /* elements a thread copies at once, about */ };
+/* A tile writes long runs (TO) and reads a cache line of each of as many rows (FROM elements). A piece of
+ * work has about PIECE elements, at most ROW in a row. */
+enum { TO = 256, FROM = 16, PIECE = 16 * 1024, ROW = 4096 };
 
 void strided_axis(struct strided *w, int64_t extent, int64_t from, int64_t to)
 {
@@ -56,12 +58,12 @@ static void plane_copy(char *to, const char *from, const struct plane *p)
                    (size_t)p->n1 * p->size);
         return;
     }
-    for (int64_t i = 0; i < p->n0; i += TILE)
-        for (int64_t j = 0; j < p->n1; j += TILE) {
+    for (int64_t i = 0; i < p->n0; i += FROM)
+        for (int64_t j = 0; j < p->n1; j += TO) {
             struct plane t = *p;
 
-            t.n0 = p->n0 - i < TILE ? p->n0 - i : TILE;
-            t.n1 = p->n1 - j < TILE ? p->n1 - j : TILE;
+            t.n0 = p->n0 - i < FROM ? p->n0 - i : FROM;
+            t.n1 = p->n1 - j < TO ? p->n1 - j : TO;
             tile_copy(to + (size_t)(i * p->to0 + j * p->to1) * p->size,
                       from + (size_t)(i * p->from0 + j * p->from1) * p->size, &t);
         }
@@ -87,46 +89,66 @@ static void pair_axes(struct strided *w)
             swap_axes(w, a, last - 1);
 }
 
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* The innermost two axes, the others as one count, and how they are cut into pieces of work. */
+struct cut {
+    struct plane plane;
+    int64_t outer, rows, cols, row_pieces, col_pieces;
+};
+
+static bool cut_make(struct cut *c, const struct strided *w)
+{
+    const int a = w->axes;
+    struct plane *p = &c->plane;
+
+    *c = (struct cut){.plane = {.n0 = 1, .n1 = 1, .from1 = 1, .to1 = 1, .size = w->size}, .outer = 1};
+    if (a > 0)
+        p->n1 = w->extent[a - 1], p->from1 = w->from[a - 1], p->to1 = w->to[a - 1];
+    if (a > 1)
+        p->n0 = w->extent[a - 2], p->from0 = w->from[a - 2], p->to0 = w->to[a - 2];
+    for (int i = 0; i < a - 2; i++)
+        c->outer *= w->extent[i];
+    if (!c->outer || !p->n0 || !p->n1)
+        return false;
+    c->cols = smaller(p->n1, ROW);
+    c->rows = smaller(p->n0, PIECE / c->cols > FROM ? PIECE / c->cols : FROM);
+    c->row_pieces = (p->n0 + c->rows - 1) / c->rows;
+    c->col_pieces = (p->n1 + c->cols - 1) / c->cols;
+    return true;
+}
+
+static void piece_copy(const struct cut *c, const struct strided *w, char *to, const char *from,
+                       int64_t piece)
+{
+    const int64_t j = piece % c->col_pieces * c->cols, i = piece / c->col_pieces % c->row_pieces * c->rows;
+    struct plane p = c->plane;
+    int64_t index = piece / c->col_pieces / c->row_pieces;
+    int64_t at_to = i * p.to0 + j * p.to1, at_from = i * p.from0 + j * p.from1;
+
+    p.n0 = smaller(c->rows, p.n0 - i);
+    p.n1 = smaller(c->cols, p.n1 - j);
+    for (int a = w->axes - 3; a >= 0; a--) {
+        at_to += index % w->extent[a] * w->to[a];
+        at_from += index % w->extent[a] * w->from[a];
+        index /= w->extent[a];
+    }
+    plane_copy(to + (size_t)at_to * p.size, from + (size_t)at_from * p.size, &p);
+}
+
 void strided_copy(const struct strided *given, void *to, const void *from, int threads)
 {
     struct strided w = *given;
-    int64_t outer = 1, per_piece, pieces;
-    struct plane p = {.n0 = 1, .n1 = 1, .from1 = 1, .to1 = 1, .size = w.size};
+    struct cut c;
 
     pair_axes(&w);
-    if (w.axes > 0)
-        p.n1 = w.extent[w.axes - 1], p.from1 = w.from[w.axes - 1], p.to1 = w.to[w.axes - 1];
-    if (w.axes > 1)
-        p.n0 = w.extent[w.axes - 2], p.from0 = w.from[w.axes - 2], p.to0 = w.to[w.axes - 2];
-    if (w.axes == 1 && p.n1 > PIECE) { /* one long row: cut it; the last row is shorter and comes last */
-        p.n0 = p.n1 / PIECE, p.from0 = PIECE * p.from1, p.to0 = PIECE * p.to1;
-        struct plane rest = p;
-        rest.n0 = 1, rest.n1 = p.n1 % PIECE;
-        if (rest.n1)
-            plane_copy((char *)to + (size_t)(p.n0 * p.to0) * p.size,
-                       (const char *)from + (size_t)(p.n0 * p.from0) * p.size, &rest);
-        p.n1 = PIECE;
-    }
-    for (int a = 0; a < w.axes - 2; a++)
-        outer *= w.extent[a];
-    if (!outer || !p.n0 || !p.n1)
+    if (!cut_make(&c, &w))
         return;
-    per_piece = PIECE / p.n1 > 0 ? PIECE / p.n1 : 1;
-    pieces = (p.n0 + per_piece - 1) / per_piece;
-    const bool alone = outer * pieces < 2 || threads < 2;
-
-#pragma omp parallel for num_threads(threads) if (!alone) schedule(static)
-    for (int64_t i = 0; i < outer * pieces; i++) {
-        int64_t index = i / pieces, first = i % pieces * per_piece;
-        int64_t at_to = first * p.to0, at_from = first * p.from0;
-        struct plane part = p;
-
-        part.n0 = p.n0 - first < per_piece ? p.n0 - first : per_piece;
-        for (int a = w.axes - 3; a >= 0; a--) {
-            at_to += index % w.extent[a] * w.to[a];
-            at_from += index % w.extent[a] * w.from[a];
-            index /= w.extent[a];
-        }
-        plane_copy((char *)to + (size_t)at_to * p.size, (const char *)from + (size_t)at_from * p.size, &part);
-    }
+    const int64_t pieces = c.outer * c.row_pieces * c.col_pieces;
+#pragma omp parallel for num_threads(threads) if (pieces > 1 && threads > 1) schedule(static)
+    for (int64_t i = 0; i < pieces; i++)
+        piece_copy(&c, &w, to, from, i);
 }

@@ -31,11 +31,18 @@ struct lanes {
     vec i[LANE_VECS], p[LANE_VECS], g[LANE_VECS];
 };
 
+/* Room for one register of voxels and the sums of a block. */
+struct sums {
+    struct lanes *acc;
+    vec *x, *p;
+    vec ce[LANE_VECS];
+};
+
 /* Registers h of the lanes; `in` is 1 where there is a voxel, else 0. */
-ALWAYS_INLINE void voxels_sum(struct lanes acc[], vec *ce, int h, vec x[], vec label, vec in, int n,
-                              bool squared)
+ALWAYS_INLINE void voxels_sum(struct sums *s, int h, vec label, vec in, int n, bool squared)
 {
-    vec p[FUSED_CLASSES], nll = vec_log(probabilities(p, x, n));
+    struct lanes *acc = s->acc;
+    vec *x = s->x, *p = s->p, nll = vec_log_positive(probabilities(p, x, n));
 
     UNROLL
     for (int k = 0; k < n; k++) {
@@ -47,26 +54,29 @@ ALWAYS_INLINE void voxels_sum(struct lanes acc[], vec *ce, int h, vec x[], vec l
         acc[k].g[h] = vec_add(acc[k].g[h], vec_keep(here, vec_set(1)));
         nll = vec_sub(nll, vec_keep(here, x[k]));
     }
-    *ce = vec_add(*ce, vec_mul(in, nll));
+    s->ce[h] = vec_add(s->ce[h], vec_mul(in, nll));
 }
 
-static void lanes_clear(struct lanes acc[], vec ce[LANE_VECS], int n)
+ALWAYS_INLINE void sums_clear(struct sums *s, int n)
 {
+    UNROLL
     for (int h = 0; h < LANE_VECS; h++) {
-        ce[h] = vec_zero();
+        s->ce[h] = vec_zero();
+        UNROLL
         for (int k = 0; k < n; k++)
-            acc[k].i[h] = acc[k].p[h] = acc[k].g[h] = vec_zero();
+            s->acc[k].i[h] = s->acc[k].p[h] = s->acc[k].g[h] = vec_zero();
     }
 }
 
-static void lanes_flush(double *sums, const struct lanes acc[], const vec ce[LANE_VECS], int n)
+ALWAYS_INLINE void sums_flush(double *sums, const struct sums *s, int n)
 {
+    UNROLL
     for (int k = 0; k < n; k++) {
-        sums[3 * k] += lanes_sum(acc[k].i);
-        sums[3 * k + 1] += lanes_sum(acc[k].p);
-        sums[3 * k + 2] += lanes_sum(acc[k].g);
+        sums[3 * k] += lanes_sum(s->acc[k].i);
+        sums[3 * k + 1] += lanes_sum(s->acc[k].p);
+        sums[3 * k + 2] += lanes_sum(s->acc[k].g);
     }
-    sums[3 * n] += lanes_sum(ce);
+    sums[3 * n] += lanes_sum(s->ce);
 }
 
 /* The first n lanes 1, the others 0; and labels with -1, no class, there. */
@@ -88,46 +98,62 @@ ALWAYS_INLINE vec part_label(const REAL *label, int64_t n)
     return vec_load(t);
 }
 
-ALWAYS_INLINE void sums_block(const struct dice_chunk *c, const struct weave *w, int64_t v, int64_t end,
+/* Voxels from v on, at most BLOCK. w: NULL if the classes are not woven */
+ALWAYS_INLINE void sums_block(const struct dice_chunk *c, const struct weave *w, struct sums *s, int64_t v,
                               int n)
 {
+    const int64_t end = c->voxels - v < BLOCK ? c->voxels : v + BLOCK;
     const REAL *x = c->logits, *label = c->labels;
-    struct lanes acc[FUSED_CLASSES];
-    vec ce[LANE_VECS], one[FUSED_CLASSES];
 
-    lanes_clear(acc, ce, n);
-    for (; v < end; v += LANES)
+    sums_clear(s, n);
+    for (; v + LANES <= end && w; v += LANES) {
+        UNROLL
+        for (int h = 0; h < LANE_VECS; h++) {
+            weave_load(w, s->x, x + (v + h * VEC_LANES) * n, n);
+            voxels_sum(s, h, vec_load(label + v + h * VEC_LANES), vec_set(1), n, c->squared);
+        }
+    }
+    for (; v < end; v += LANES) {
+        UNROLL
         for (int h = 0; h < LANE_VECS; h++) {
             const int64_t at = v + h * VEC_LANES, left = end - at;
 
-            if (left >= VEC_LANES && w) {
-                weave_load(w, one, x + at * n, n);
-                voxels_sum(acc, &ce[h], h, one, vec_load(label + at), vec_set(1), n, c->squared);
-            } else if (left > 0) {
-                weave_load_any(one, x + at * n, n, left < VEC_LANES ? (int)left : VEC_LANES);
-                voxels_sum(acc, &ce[h], h, one, part_label(label + at, left), part_in(left), n, c->squared);
+            if (left > 0) {
+                weave_load_any(s->x, x + at * n, n, left < VEC_LANES ? (int)left : VEC_LANES);
+                voxels_sum(s, h, part_label(label + at, left), part_in(left), n, c->squared);
             }
         }
-    lanes_flush(c->sums, acc, ce, n);
+    }
+    sums_flush(c->sums, s, n);
 }
 
-ALWAYS_INLINE void sums_of(const struct dice_chunk *c, int n, bool woven)
+ALWAYS_INLINE void sums_few(const struct dice_chunk *c, int n)
 {
+    struct lanes acc[WEAVE_MAX];
+    vec x[WEAVE_MAX], p[WEAVE_MAX];
+    struct sums s = {.acc = acc, .x = x, .p = p};
     struct weave w;
 
-    for (int i = 0; i < 3 * n + 1; i++)
-        c->sums[i] = 0;
-    if (woven)
-        weave_make(&w, n);
+    weave_make(&w, n);
     for (int64_t v = 0; v < c->voxels; v += BLOCK)
-        sums_block(c, woven ? &w : NULL, v, c->voxels - v < BLOCK ? c->voxels : v + BLOCK, n);
+        sums_block(c, &w, &s, v, n);
+}
+
+static void sums_many(const struct dice_chunk *c, int n)
+{
+    struct lanes acc[FUSED_CLASSES];
+    vec x[FUSED_CLASSES], p[FUSED_CLASSES];
+    struct sums s = {.acc = acc, .x = x, .p = p};
+
+    for (int64_t v = 0; v < c->voxels && n > WEAVE_MAX; v += BLOCK)
+        sums_block(c, NULL, &s, v, n);
 }
 
 /* x becomes the gradient; with d = dL/dp of each class it is p (d - sum of p d) + ce (p - y). */
-ALWAYS_INLINE void voxels_grad(const struct dice_chunk *c, vec x[], vec label, int n)
+ALWAYS_INLINE void voxels_grad(const struct dice_chunk *c, vec x[], vec p[], vec label, int n)
 {
     const vec ce = vec_set((REAL)c->weight[2 * n]);
-    vec p[FUSED_CLASSES], inner = vec_zero();
+    vec inner = vec_zero();
 
     probabilities(p, x, n);
     UNROLL
@@ -147,57 +173,68 @@ ALWAYS_INLINE void voxels_grad(const struct dice_chunk *c, vec x[], vec label, i
     }
 }
 
-ALWAYS_INLINE void grad_of(const struct dice_chunk *c, int n, bool woven)
+/* The voxels from `at` on, any number of classes. */
+ALWAYS_INLINE void grad_any(const struct dice_chunk *c, vec x[], vec p[], int64_t at, int n)
 {
-    const REAL *x = c->logits, *label = c->labels;
-    REAL *out = c->out;
-    struct weave w;
-    vec v[FUSED_CLASSES];
-    int64_t at = 0;
-
-    if (woven) {
-        weave_make(&w, n);
-        for (; at + VEC_LANES <= c->voxels; at += VEC_LANES) {
-            weave_load(&w, v, x + at * n, n);
-            voxels_grad(c, v, vec_load(label + at), n);
-            weave_store(&w, out + at * n, v, n);
-        }
-    }
     for (; at < c->voxels; at += VEC_LANES) {
         const int64_t left = c->voxels - at;
         const int some = left < VEC_LANES ? (int)left : VEC_LANES;
 
-        weave_load_any(v, x + at * n, n, some);
-        voxels_grad(c, v, part_label(label + at, some), n);
-        weave_store_any(out + at * n, v, n, some);
+        weave_load_any(x, (const REAL *)c->logits + at * n, n, some);
+        voxels_grad(c, x, p, part_label((const REAL *)c->labels + at, some), n);
+        weave_store_any((REAL *)c->out + at * n, x, n, some);
     }
 }
 
-#define BY_CLASSES(call)                                                                                     \
+ALWAYS_INLINE void grad_few(const struct dice_chunk *c, int n)
+{
+    vec x[WEAVE_MAX], p[WEAVE_MAX];
+    struct weave w;
+    int64_t at = 0;
+
+    weave_make(&w, n);
+    for (; at + VEC_LANES <= c->voxels; at += VEC_LANES) {
+        weave_load(&w, x, (const REAL *)c->logits + at * n, n);
+        voxels_grad(c, x, p, vec_load((const REAL *)c->labels + at), n);
+        weave_store(&w, (REAL *)c->out + at * n, x, n);
+    }
+    grad_any(c, x, p, at, n);
+}
+
+static void grad_many(const struct dice_chunk *c, int n)
+{
+    vec x[FUSED_CLASSES], p[FUSED_CLASSES];
+
+    if (n > WEAVE_MAX)
+        grad_any(c, x, p, 0, n);
+}
+
+#define BY_CLASSES(few, many)                                                                                \
     switch (c->classes) {                                                                                    \
     case 2:                                                                                                  \
-        call(c, 2, true);                                                                                    \
+        few(c, 2);                                                                                           \
         break;                                                                                               \
     case 3:                                                                                                  \
-        call(c, 3, true);                                                                                    \
+        few(c, 3);                                                                                           \
         break;                                                                                               \
     case 4:                                                                                                  \
-        call(c, 4, true);                                                                                    \
+        few(c, 4);                                                                                           \
         break;                                                                                               \
     case 5:                                                                                                  \
-        call(c, 5, true);                                                                                    \
+        few(c, 5);                                                                                           \
         break;                                                                                               \
     default:                                                                                                 \
-        if (c->classes > WEAVE_MAX)                                                                          \
-            call(c, (int)c->classes, false);                                                                 \
+        many(c, (int)c->classes);                                                                            \
     }
 
 void FUSED(dice_sums)(const struct dice_chunk *c)
 {
-    BY_CLASSES(sums_of)
+    for (int64_t i = 0; i < 3 * c->classes + 1; i++)
+        c->sums[i] = 0;
+    BY_CLASSES(sums_few, sums_many)
 }
 
 void FUSED(dice_grad)(const struct dice_chunk *c)
 {
-    BY_CLASSES(grad_of)
+    BY_CLASSES(grad_few, grad_many)
 }

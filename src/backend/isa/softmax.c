@@ -17,7 +17,7 @@ ALWAYS_INLINE void classes_softmax(vec x[], int n, bool logarithm)
         e[k] = vec_exp(x[k]);
         sum = vec_add(sum, e[k]);
     }
-    sum = logarithm ? vec_log(sum) : vec_div(vec_set(1), sum);
+    sum = logarithm ? vec_log_positive(sum) : vec_div(vec_set(1), sum);
     UNROLL
     for (int k = 0; k < n; k++)
         x[k] = logarithm ? vec_sub(x[k], sum) : vec_mul(e[k], sum);

@@ -18,7 +18,6 @@ typedef __m512i vec_int;
 #define VEC_OF_INT(v) _mm512_cvtepi32_ps(v)
 #define VEC_ROUND(v) _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
 #define VEC_INT_AND(a, b) _mm512_and_si512(a, b)
-#define VEC_INT_OR(a, b) _mm512_or_si512(a, b)
 #else
 typedef __m256i vec_int;
 #define INT_OP(name) _mm256_##name##_epi32
@@ -28,7 +27,6 @@ typedef __m256i vec_int;
 #define VEC_OF_INT(v) _mm256_cvtepi32_ps(v)
 #define VEC_ROUND(v) _mm256_round_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
 #define VEC_INT_AND(a, b) _mm256_and_si256(a, b)
-#define VEC_INT_OR(a, b) _mm256_or_si256(a, b)
 #endif
 
 /* c[0] + c[1] x + ... + c[n-1] x^(n-1) by Horner's rule */
@@ -42,14 +40,17 @@ ALWAYS_INLINE vec poly(vec x, const float *c, int n)
     return y;
 }
 
-/* x * 2^n for integral n in [-252, 254], rounded once: two steps, of which only the second can leave the
- * normal range. */
+/* x * 2^n for integral n in [-252, 254], rounded once. */
 ALWAYS_INLINE vec scale_two(vec x, vec n)
 {
+#ifdef ISA_AVX512
+    return _mm512_scalef_ps(x, n);
+#else /* two steps, of which only the second can leave the normal range */
     vec_int k = VEC_TO_INT(n), a = INT_OP(srai)(k, 1), b = INT_OP(sub)(k, a), bias = INT_OP(set1)(127);
 
     x = vec_mul(x, VEC_OF_BITS(INT_OP(slli)(INT_OP(add)(a, bias), 23)));
     return vec_mul(x, VEC_OF_BITS(INT_OP(slli)(INT_OP(add)(b, bias), 23)));
+#endif
 }
 
 /* exp(x) = 2^n exp(r), |r| <= ln2 / 2; exp(r) = 1 + r + r^2 q(r), q fitted at Chebyshev points (error 2e-10).
@@ -65,32 +66,41 @@ ALWAYS_INLINE vec vec_exp(vec x)
 
     r = vec_fnma(n, vec_set(0x1.7f7d1cp-20f), r);
     p = vec_fma(vec_mul(r, r), poly(r, q, 6), r);
-    p = scale_two(vec_add(p, vec_set(1)), n);
-    return vec_select(vec_differs(x, x), x, p);
+    return scale_two(vec_add(p, vec_set(1)), n); /* a NaN stays one in every step */
 }
 
 /* log(m 2^e), m in [sqrt(1/2), sqrt 2): e ln2 + f - f^2/2 + f^3 q(f), f = m - 1; q fitted at Chebyshev
- * points. */
-ALWAYS_INLINE vec vec_log(vec x)
+ * points. x is normal and positive, `shift` is added to e. */
+ALWAYS_INLINE vec log_normal(vec x, vec shift)
 {
     static const float q[] = {0.3333333116f,  -0.2499998871f, 0.2000071595f,  -0.1666851923f, 0.1424965313f,
                               -0.1240990062f, 0.1166337742f,  -0.1158076512f, 0.07156566458f};
-    const vec inf = vec_set(INFINITY);
-    vec_bool tiny = vec_less(x, vec_set(0x1p-126f));
-    vec_int bits = VEC_BITS(vec_select(tiny, vec_mul(x, vec_set(0x1p23f)), x));
-    /* the exponent counts from sqrt(1/2) = 0x3f3504f3 */
-    vec_int from = INT_OP(sub)(bits, INT_OP(set1)(0x3f3504f3));
-    vec e = vec_sub(VEC_OF_INT(INT_OP(srai)(from, 23)), vec_keep(tiny, vec_set(23)));
-    vec f =
-        vec_sub(VEC_OF_BITS(INT_OP(add)(VEC_INT_AND(from, INT_OP(set1)(0x7fffff)), INT_OP(set1)(0x3f3504f3))),
-                vec_set(1));
+    const vec_int root = INT_OP(set1)(0x3f3504f3); /* sqrt(1/2): the exponent counts from there */
+    const vec_int from = INT_OP(sub)(VEC_BITS(x), root);
+    const vec e = vec_add(VEC_OF_INT(INT_OP(srai)(from, 23)), shift);
+    const vec f =
+        vec_sub(VEC_OF_BITS(INT_OP(add)(VEC_INT_AND(from, INT_OP(set1)(0x7fffff)), root)), vec_set(1));
     vec y = vec_mul(vec_mul(f, f), vec_fma(f, poly(f, q, 9), vec_set(-0.5f)));
 
     y = vec_add(vec_fma(e, vec_set(0x1.7f7d1cp-20f), y), f);
-    y = vec_fma(e, vec_set(0x1.62e4p-1f), y);
-    y = vec_select(vec_equal(x, vec_zero()), vec_neg(inf), y);
+    return vec_fma(e, vec_set(0x1.62e4p-1f), y);
+}
+
+/* The logarithm of a number that is normal and positive, infinite or NaN. */
+ALWAYS_INLINE vec vec_log_positive(vec x)
+{
+    return vec_select(vec_less(x, vec_set(INFINITY)), log_normal(x, vec_zero()), x);
+}
+
+ALWAYS_INLINE vec vec_log(vec x)
+{
+    const vec_bool tiny = vec_less(x, vec_set(0x1p-126f));
+    const vec scaled = vec_select(tiny, vec_mul(x, vec_set(0x1p23f)), x);
+    vec y = log_normal(scaled, vec_keep(tiny, vec_set(-23)));
+
+    y = vec_select(vec_equal(x, vec_zero()), vec_set(-INFINITY), y);
     y = vec_select(vec_less(x, vec_zero()), vec_set(NAN), y);
-    return vec_select(vec_less(x, inf), y, x); /* infinity and NaN as they are */
+    return vec_select(vec_less(x, vec_set(INFINITY)), y, x); /* infinity and NaN as they are */
 }
 
 /* tanh(x): x + x^3 q(x^2) below 0.625, 1 - 2 / (exp(2|x|) + 1) with x's sign above. */
@@ -139,6 +149,7 @@ ALWAYS_INLINE double sigmoid_of(double x)
 
 VEC_BY_LANE(vec_exp, exp)
 VEC_BY_LANE(vec_log, log)
+VEC_BY_LANE(vec_log_positive, log)
 VEC_BY_LANE(vec_tanh, tanh)
 VEC_BY_LANE(vec_sigmoid, sigmoid_of)
 
