@@ -56,7 +56,7 @@ static struct conv_shape shape_random(struct rng *r)
             s.ci = s.groups * between(r, 1, 9);
             s.co = s.groups * between(r, 1, 9);
         }
-    } while (!fits || y_count(&s) * w_count(&s) / s.co > 4000000);
+    } while (!fits || y_count(&s) * w_count(&s) / s.co > 1500000);
     return s;
 }
 

@@ -1,6 +1,7 @@
 #include "backend/isa/conv.h"
 #include "backend/isa/pack.h"
 #include <omp.h>
+#include <string.h>
 
 /* Forward and by data. A task is a block of destination planes, rows and columns of one sample, with all
  * phases and channels. Its source block, halo included, is copied once into a private buffer with the zero
@@ -146,27 +147,41 @@ static void taps_place(const struct conv_axis *w, int64_t *place)
     }
 }
 
-/* All taps of row k of one panel. */
-static void weights_pack(const struct direct *q, const REAL *w, int64_t panel, int64_t k)
+enum { PACK_DEPTH = 4, PACK_TAPS = 32 };
+
+/* block[tap][k][column] = taps t0 .. of rows k0 .. of w; zeros behind the columns that exist */
+static void weights_gather(const struct direct *q, const REAL *w, const int64_t at[2], const int64_t count[2],
+                           int cols, REAL block[PACK_TAPS][PACK_DEPTH][TILE_COLS])
 {
     const bool by_data = q->axis[2].by_data;
-    const int64_t k_step = by_data ? q->s->ci * q->taps : q->taps,
-                  col_step = by_data ? q->taps : q->s->ci * q->taps;
-    const int64_t kw_count = q->s->kernel[2], rows = q->taps / kw_count; /* rows: (kd, kh) */
-    const int cols = (int)min64(q->cols - panel * TILE_COLS, TILE_COLS);
-    const int padded = cols > VEC_LANES ? TILE_COLS : VEC_LANES;
-    const REAL *from = w + k * k_step + panel * TILE_COLS * col_step;
-    REAL *to = q->packed + panel * q->taps * q->depth * TILE_COLS + k * TILE_COLS;
+    const int64_t k_step = by_data ? q->s->ci * q->taps : q->taps;
+    const int64_t col_step = by_data ? q->taps : q->s->ci * q->taps;
 
-    for (int64_t kw = 0; kw < kw_count; kw++) {
-        if (q->place[kw] < 0)
-            continue;
-        for (int64_t r = 0; r < rows; r++) {
-            REAL *line = to + (r * kw_count + q->place[kw]) * q->depth * TILE_COLS;
-            for (int i = 0; i < cols; i++)
-                line[i] = from[r * kw_count + kw + i * col_step];
-            for (int i = cols; i < padded; i++)
-                line[i] = 0;
+    for (int64_t k = 0; k < count[1]; k++)
+        for (int i = 0; i < TILE_COLS; i++) {
+            const REAL *from = w + at[0] + (at[1] + k) * k_step + i * col_step;
+            for (int64_t t = 0; t < count[0]; t++)
+                block[t][k][i] = i < cols ? from[t] : 0;
+        }
+}
+
+/* All taps of rows k0 .. of one panel, by way of a small block: the places of many taps share a cache set. */
+static void weights_pack(const struct direct *q, const REAL *w, int64_t panel, int64_t k0)
+{
+    const int cols = (int)min64(q->cols - panel * TILE_COLS, TILE_COLS);
+    const int64_t first_col = panel * TILE_COLS * (q->axis[2].by_data ? q->taps : q->s->ci * q->taps);
+    const int64_t kw_count = q->s->kernel[2];
+    REAL *to = q->packed + (panel * q->taps * q->depth + k0) * TILE_COLS;
+    REAL block[PACK_TAPS][PACK_DEPTH][TILE_COLS];
+
+    for (int64_t t0 = 0; t0 < q->taps; t0 += PACK_TAPS) {
+        const int64_t count[2] = {min64(PACK_TAPS, q->taps - t0), min64(PACK_DEPTH, q->depth - k0)};
+        weights_gather(q, w + first_col, (const int64_t[2]){t0, k0}, count, cols, block);
+        for (int64_t t = 0; t < count[0]; t++) {
+            const int64_t tap = t0 + t, place = q->place[tap % kw_count];
+            if (place >= 0)
+                memcpy(to + (tap / kw_count * kw_count + place) * q->depth * TILE_COLS, block[t],
+                       (size_t)count[1] * sizeof block[t][0]);
         }
     }
 }
@@ -338,7 +353,7 @@ void conv_direct_run(const struct conv_shape *s, enum conv_dir dir, const struct
     {
 #pragma omp for schedule(static) collapse(2)
         for (int64_t panel = 0; panel < q.panels; panel++)
-            for (int64_t k = 0; k < q.depth; k++)
+            for (int64_t k = 0; k < q.depth; k += PACK_DEPTH)
                 weights_pack(&q, b->w, panel, k);
 #pragma omp for schedule(dynamic)
         for (int64_t i = 0; i < tasks; i++)

@@ -1,6 +1,7 @@
 #include "backend/isa/conv.h"
 #include "backend/isa/pack.h"
 #include <omp.h>
+#include <string.h>
 
 /* By weights: dw[kd, kh] (kw*Ci rows, Co columns) += x' dy over all voxels of y, which are cut into boxes and
  * chunks of boxes.
@@ -15,13 +16,13 @@
  * (kw, ci). */
 enum {
     BOX_VOXELS = 1024,
-    BOX_ELEMENTS = 96 << 10, /* of x's copy */
-    TASK_WEIGHTS = 64 << 10, /* partial sums that a task keeps in cache */
-    CHUNK_VOXELS = 1024,
-    CHUNKS_MAX = 32,
-    PARTIAL_MAX = 16 << 20, /* elements of all partial sums */
-    EXCHANGE_BELOW = 16,    /* channels of y */
-    SPREAD_FROM = 64 /* channels of x from which its copy gets an odd number of cache lines per voxel */
+    BOX_ELEMENTS = 96 << 10,  /* of x's copy */
+    TASK_WEIGHTS = 128 << 10, /* partial sums that a task keeps in cache */
+    CHUNK_VOXELS = 1024,      /* at least, per chunk */
+    TASKS = 32,               /* chunks times parts of the taps, where the voxels allow it */
+    PARTIAL_MAX = 16 << 20,   /* elements of all partial sums */
+    EXCHANGE_BELOW = 16,      /* channels of y */
+    ROWS_IN_PLACE = 28
 };
 
 struct by_weights {
@@ -33,9 +34,9 @@ struct by_weights {
     int64_t part[2], parts[2]; /* taps of a task along kD and kH; parts per axis */
     int64_t panel_parts;
     bool exchange, joined; /* joined: (kw, ci) is contiguous in the copy */
-    int64_t voxel;         /* elements per voxel of the copy */
     int64_t groups,
-        width; /* kw*Ci as groups of `width` contiguous channels: one if joined, else one per kw */
+        width;     /* kw*Ci as groups of `width` contiguous channels: one if joined, else one per kw */
+    bool in_place; /* y is read where it stands */
     int64_t panels, panel_size; /* of dy in a box */
     size_t list_bytes, copy_bytes, thread_bytes, partial_bytes;
     REAL *partial;
@@ -51,7 +52,7 @@ static int64_t copy_extent(const struct by_weights *q, int i, int64_t positions)
 
 static int64_t box_elements(const struct by_weights *q)
 {
-    int64_t count = q->box[0] * q->voxel * copy_extent(q, 2, q->box[3]);
+    int64_t count = q->box[0] * q->s->ci * copy_extent(q, 2, q->box[3]);
 
     for (int i = 0; i < 2; i++)
         count *= min64(copy_extent(q, i, q->box[i + 1]), q->s->in[i]);
@@ -107,19 +108,22 @@ static void parts_choose(struct by_weights *q)
 
 static void by_weights_plan(struct by_weights *q, const struct conv_shape *s, int threads)
 {
-    const int64_t voxels = conv_voxels(s->n, s->out), lines = 64 / (int64_t)sizeof(REAL);
+    const int64_t voxels = conv_voxels(s->n, s->out);
 
     q->s = s;
     q->weights = s->ci * s->co * conv_taps(s);
     q->exchange = s->co < EXCHANGE_BELOW && s->kernel[2] * s->ci > s->co;
-    q->voxel = s->ci >= SPREAD_FROM ? (ceil_div(s->ci, lines) | 1) * lines : s->ci;
-    q->joined = s->dilation[2] == 1 && q->voxel == s->ci;
+    q->joined = s->dilation[2] == 1;
     q->groups = q->joined ? 1 : s->kernel[2];
     q->width = q->joined ? s->kernel[2] * s->ci : s->ci;
     parts_choose(q);
     boxes_choose(q);
-    q->chunks = min64(min64(CHUNKS_MAX, q->count), min64(PARTIAL_MAX / q->weights, voxels / CHUNK_VOXELS));
+    q->chunks = ceil_div(TASKS, q->parts[0] * q->parts[1]);
+    q->chunks = min64(min64(q->chunks, q->count), min64(voxels / CHUNK_VOXELS, PARTIAL_MAX / q->weights));
     q->chunks = max64(q->chunks, 1);
+    /* packing y pays if many rows of x pass over it, and is needed if a vector would reach past y's channels
+     */
+    q->in_place = q->exchange || (s->co % VEC_LANES == 0 && q->groups * q->width <= ROWS_IN_PLACE);
     q->panels = q->exchange ? 0 : ceil_div(s->co, TILE_COLS);
     q->panel_size = q->box[0] * q->box[1] * q->box[2] * q->box[3] * TILE_COLS;
     q->panel_parts = ceil_div(4 * threads, q->chunks * q->parts[0] * q->parts[1]);
@@ -127,7 +131,8 @@ static void by_weights_plan(struct by_weights *q, const struct conv_shape *s, in
 
     q->list_bytes = list_bytes(q->box[0] * q->box[1] * q->box[2]);
     q->copy_bytes = work_bytes(box_elements(q) + TILE_COLS); /* the last columns are read as whole vectors */
-    q->thread_bytes = 2 * q->list_bytes + q->copy_bytes + work_bytes(q->panels * q->panel_size);
+    q->thread_bytes =
+        2 * q->list_bytes + q->copy_bytes + (q->in_place ? 0 : work_bytes(q->panels * q->panel_size));
     q->partial_bytes = work_bytes(q->chunks * q->weights);
 }
 
@@ -170,7 +175,7 @@ static void box_range(const struct by_weights *q, struct box *b, int64_t index)
             b->x1[i] = max64(min64(b->x1[i], q->s->in[i]), b->x0[i]);
         }
     }
-    b->row = (b->x1[2] - b->x0[2]) * q->voxel;
+    b->row = (b->x1[2] - b->x0[2]) * q->s->ci;
     b->plane = (b->x1[1] - b->x0[1]) * b->row;
     b->sample = (b->x1[0] - b->x0[0]) * b->plane;
 }
@@ -183,7 +188,7 @@ static void x_copy(const struct by_weights *q, const struct box *b)
                                    .size = in[2],
                                    .channels = q->s->ci,
                                    .pitch = q->b->x_pitch,
-                                   .to_pitch = q->voxel};
+                                   .to_pitch = q->s->ci};
 
     for (int64_t n = b->y0[0]; n < b->y1[0]; n++)
         for (int64_t d = b->x0[0]; d < b->x1[0]; d++)
@@ -233,7 +238,7 @@ static int64_t tap_segments(const struct by_weights *q, const struct box *b, int
                 b->x_seg[count] =
                     (n - b->y0[0]) * b->sample + (z - b->x0[0]) * b->plane + (y - b->x0[1]) * b->row;
                 b->y_seg[count++] =
-                    q->exchange ? y_voxel(q, n, d, h, b->y0[3]) * q->b->y_pitch : voxel * TILE_COLS;
+                    q->in_place ? y_voxel(q, n, d, h, b->y0[3]) * q->b->y_pitch : voxel * TILE_COLS;
             }
     return count;
 }
@@ -246,15 +251,16 @@ static void tap_add(const struct by_weights *q, const struct box *b, int64_t seg
                            .a_seg = b->x_seg,
                            .b_seg = b->y_seg,
                            .a_row = 1,
-                           .a_step = q->s->stride[2] * q->voxel,
-                           .b_step = TILE_COLS,
+                           .a_step = q->s->stride[2] * q->s->ci,
+                           .b_step = q->in_place ? q->b->y_pitch : TILE_COLS,
                            .c_row = q->s->co,
                            .add = !b->first};
 
     for (int64_t j = b->panel0; j < b->panel1; j++)
         for (int64_t g = 0; g < q->groups; g++)
             tile_column(&t, q->width, (int)min64(q->s->co - j * TILE_COLS, TILE_COLS),
-                        b->copy + g * q->s->dilation[2] * q->voxel, b->panels + j * q->panel_size,
+                        b->copy + g * q->s->dilation[2] * q->s->ci,
+                        q->in_place ? (const REAL *)q->b->y + j * TILE_COLS : b->panels + j * q->panel_size,
                         dw + g * q->width * q->s->co + j * TILE_COLS);
 }
 
@@ -267,14 +273,14 @@ static void tap_add_exchanged(const struct by_weights *q, const struct box *b, i
                            .b_seg = b->x_seg,
                            .a_row = 1,
                            .a_step = q->b->y_pitch,
-                           .b_step = q->s->stride[2] * q->voxel,
+                           .b_step = q->s->stride[2] * q->s->ci,
                            .c_row = q->groups * q->width,
                            .add = !b->first};
 
     for (int64_t g = 0; g < q->groups; g++)
         for (int64_t j = 0; j < q->width; j += TILE_COLS)
             tile_column(&t, q->s->co, (int)min64(q->width - j, TILE_COLS), q->b->y,
-                        b->copy + g * q->s->dilation[2] * q->voxel + j, dw + g * q->width + j);
+                        b->copy + g * q->s->dilation[2] * q->s->ci + j, dw + g * q->width + j);
 }
 
 static void box_run(const struct by_weights *q, const struct box *b, REAL *dw)
@@ -282,7 +288,7 @@ static void box_run(const struct by_weights *q, const struct box *b, REAL *dw)
     const int64_t tap_size = q->s->kernel[2] * q->s->ci * q->s->co;
 
     x_copy(q, b);
-    if (!q->exchange)
+    if (!q->in_place)
         y_pack(q, b);
     for (int64_t kd = b->tap0[0]; kd < b->tap1[0]; kd++)
         for (int64_t kh = b->tap0[1]; kh < b->tap1[1]; kh++) {
@@ -321,26 +327,46 @@ static void task_run(const struct by_weights *q, int64_t task)
 
 /* ---- the sum of the partial sums ---- */
 
-/* Element (tap, ci, co) of a partial sum stands at tap_at(tap) + ci*ci_step + co*co_step. */
-static void dw_sum(const struct by_weights *q, int64_t co, int64_t ci)
+/* partial[0] += partial[1] + ... in order, elements begin .. end - 1 */
+static void partials_add(const struct by_weights *q, int64_t begin, int64_t end)
 {
-    const int64_t kw_count = q->s->kernel[2], taps = conv_taps(q->s),
-                  tap_size = kw_count * q->s->ci * q->s->co;
-    const int64_t kw_step = q->exchange ? q->s->ci : q->s->ci * q->s->co;
-    const REAL *from = q->partial + (q->exchange ? co * kw_count * q->s->ci + ci : ci * q->s->co + co);
-    REAL *to = (REAL *)q->b->w + (co * q->s->ci + ci) * taps;
-
-    for (int64_t tap = 0; tap < taps; tap++) {
-        const REAL *p = from + tap / kw_count * tap_size + tap % kw_count * kw_step;
-        REAL sum = p[0];
-        for (int64_t g = 1; g < q->chunks; g++)
-            sum += p[g * q->weights];
-        to[tap] = sum;
+    for (int64_t g = 1; g < q->chunks; g++) {
+        const REAL *from = q->partial + g * q->weights;
+        for (int64_t i = begin; i < end; i++)
+            q->partial[i] += from[i];
     }
+}
+
+/* dw (co, ci, kd, kh, kw) = partial[0], whose rows are (kd, kh, kw, ci) or, with exchanged roles, (kd, kh,
+ * co). One row of each tap; by way of a small block, because the rows of many taps lie at distances that
+ * share a cache set. */
+static void dw_transpose(const struct by_weights *q, int64_t row)
+{
+    enum { TAPS = 32, COLUMNS = 64 };
+    const int64_t kw_count = q->s->kernel[2], taps = conv_taps(q->s), ci = q->s->ci, co = q->s->co;
+    const int64_t columns = q->exchange ? ci : co, column_step = q->exchange ? taps : taps * ci;
+    const int64_t kw_step = q->exchange ? ci : ci * co;
+    const REAL *from = q->partial + row * (q->exchange ? kw_count * ci : co);
+    REAL *to = (REAL *)q->b->w + row * (q->exchange ? taps * ci : taps);
+    REAL block[TAPS][COLUMNS];
+
+    for (int64_t t0 = 0; t0 < taps; t0 += TAPS)
+        for (int64_t c0 = 0; c0 < columns; c0 += COLUMNS) {
+            const int64_t t_count = min64(TAPS, taps - t0), c_count = min64(COLUMNS, columns - c0);
+            for (int64_t t = 0; t < t_count; t++) {
+                const int64_t tap = t0 + t;
+                memcpy(block[t], from + tap / kw_count * kw_count * ci * co + tap % kw_count * kw_step + c0,
+                       (size_t)c_count * sizeof(REAL));
+            }
+            for (int64_t c = 0; c < c_count; c++)
+                for (int64_t t = 0; t < t_count; t++)
+                    to[(c0 + c) * column_step + t0 + t] = block[t][c];
+        }
 }
 
 void conv_dw_run(const struct conv_shape *s, const struct conv_buf *b)
 {
+    enum { STRETCH = 4096 };
     struct by_weights q = {.b = b};
 
     by_weights_plan(&q, s, b->threads);
@@ -352,9 +378,13 @@ void conv_dw_run(const struct conv_shape *s, const struct conv_buf *b)
 #pragma omp for schedule(dynamic)
         for (int64_t i = 0; i < tasks; i++)
             task_run(&q, i);
-#pragma omp for schedule(static) collapse(2)
-        for (int64_t ci = 0; ci < s->ci; ci++)
-            for (int64_t co = 0; co < s->co; co++)
-                dw_sum(&q, co, ci);
+        if (q.chunks > 1) {
+#pragma omp for schedule(static)
+            for (int64_t i = 0; i < q.weights; i += STRETCH)
+                partials_add(&q, i, min64(i + STRETCH, q.weights));
+        }
+#pragma omp for schedule(static)
+        for (int64_t row = 0; row < (q.exchange ? s->co : s->ci); row++)
+            dw_transpose(&q, row);
     }
 }

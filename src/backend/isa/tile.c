@@ -18,11 +18,17 @@ ALWAYS_INLINE void step_add(vec acc[TILE_ROWS][2], const int rows, const int vec
                             int64_t k, const REAL *b)
 {
     vec bv[2];
-    UNROLL for (int v = 0; v < vectors; v++) bv[v] = vec_load(b + v * VEC_LANES);
-    UNROLL for (int r = 0; r < rows; r++)
-    {
+
+    __asm__ volatile("" ::: "memory"); /* the next step's loads stay behind: there is no register for them */
+    UNROLL
+    for (int v = 0; v < vectors; v++)
+        bv[v] = vec_load(b + v * VEC_LANES);
+    UNROLL
+    for (int r = 0; r < rows; r++) {
         vec x = vec_set(row_at(a, r)[k]);
-        UNROLL for (int v = 0; v < vectors; v++) acc[r][v] = vec_fma(x, bv[v], acc[r][v]);
+        UNROLL
+        for (int v = 0; v < vectors; v++)
+            acc[r][v] = vec_fma(x, bv[v], acc[r][v]);
     }
 }
 
@@ -31,34 +37,42 @@ ALWAYS_INLINE void segment_add(vec acc[TILE_ROWS][2], const int rows, const int 
 {
     const int64_t row = row_form ? t->a_row : 1, step = row_form ? 1 : t->a_step;
     const struct rows p = {{a, a + 5 * row, a + 10 * row}, row, 3 * row};
+    const int64_t depth = t->depth, b_step = t->b_step;
+    const int unrolled = row_form ? 4 : 2;
     int64_t k = 0;
 
-    if (row_form)
-        for (; k + 4 <= t->depth; k += 4)
-            UNROLL for (int i = 0; i < 4; i++, b += t->b_step) step_add(acc, rows, vectors, &p, k + i, b);
-    else
-        for (; k + 2 <= t->depth; k += 2)
-            UNROLL for (int i = 0; i < 2; i++, b += t->b_step)
-                step_add(acc, rows, vectors, &p, (k + i) * step, b);
-    for (; k < t->depth; k++, b += t->b_step)
+    for (; k + unrolled <= depth; k += unrolled) {
+        UNROLL
+        for (int i = 0; i < unrolled; i++, b += b_step)
+            step_add(acc, rows, vectors, &p, (k + i) * step, b);
+    }
+    for (; k < depth; k++, b += b_step)
         step_add(acc, rows, vectors, &p, k * step, b);
 }
 
-ALWAYS_INLINE void block_store(vec acc[TILE_ROWS][2], const int rows, const int vectors, int last,
-                               const struct tile *t, REAL *c)
+ALWAYS_INLINE void bias_add(vec acc[TILE_ROWS][2], const int rows, const int vectors, const REAL *bias)
 {
-    if (t->bias && !t->add)
-        UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vectors; v++) acc[r][v] =
-            vec_add(acc[r][v], vec_load(t->bias + v * VEC_LANES));
-    UNROLL for (int r = 0; r < rows; r++)
-    {
-        UNROLL for (int v = 0; v < vectors; v++)
-        {
-            REAL *p = c + r * t->c_row + v * VEC_LANES;
+    UNROLL
+    for (int r = 0; r < rows; r++) {
+        UNROLL
+        for (int v = 0; v < vectors; v++)
+            acc[r][v] = vec_add(acc[r][v], vec_load(bias + v * VEC_LANES));
+    }
+}
+
+/* Inlined with a constant `add`, and with a constant `last` where it is VEC_LANES. */
+ALWAYS_INLINE void block_store(vec acc[TILE_ROWS][2], const int rows, const int vectors, const int last,
+                               const bool add, REAL *c, int64_t c_row)
+{
+    UNROLL
+    for (int r = 0; r < rows; r++) {
+        UNROLL
+        for (int v = 0; v < vectors; v++) {
+            REAL *p = c + r * c_row + v * VEC_LANES;
             if (v + 1 == vectors && last < VEC_LANES)
-                vec_store_part(p, last, t->add ? vec_add(vec_load_part(p, last), acc[r][v]) : acc[r][v]);
+                vec_store_part(p, last, add ? vec_add(vec_load_part(p, last), acc[r][v]) : acc[r][v]);
             else
-                vec_store(p, t->add ? vec_add(vec_load(p), acc[r][v]) : acc[r][v]);
+                vec_store(p, add ? vec_add(vec_load(p), acc[r][v]) : acc[r][v]);
         }
     }
 }
@@ -71,13 +85,28 @@ ALWAYS_INLINE void block_run(const int rows, const int vectors, const bool row_f
 {
     vec acc[TILE_ROWS][2];
 
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vectors; v++) acc[r][v] = vec_set(0);
+    UNROLL
+    for (int r = 0; r < rows; r++) {
+        UNROLL
+        for (int v = 0; v < vectors; v++)
+            acc[r][v] = vec_set(0);
+    }
     for (int64_t s = 0; s < t->segments; s++)
         segment_add(acc, rows, vectors, row_form, t, a + t->a_seg[s], b + t->b_seg[s]);
+    if (t->add && last == VEC_LANES) {
+        block_store(acc, rows, vectors, VEC_LANES, true, c, t->c_row);
+        return;
+    }
+    if (t->add) {
+        block_store(acc, rows, vectors, last, true, c, t->c_row);
+        return;
+    }
+    if (t->bias)
+        bias_add(acc, rows, vectors, t->bias);
     if (last == VEC_LANES)
-        block_store(acc, rows, vectors, VEC_LANES, t, c);
+        block_store(acc, rows, vectors, VEC_LANES, false, c, t->c_row);
     else
-        block_store(acc, rows, vectors, last, t, c);
+        block_store(acc, rows, vectors, last, false, c, t->c_row);
 }
 
 typedef void block_fn(const struct tile *t, int last, const REAL *a, const REAL *b, REAL *c);
