@@ -38,6 +38,7 @@ enum { VEC_LANES = 4 };
 #ifdef D4M_SANITIZED
 #define UNROLL /* with every access checked, unrolled blocks take minutes to compile */
 #elif defined __clang__
+#pragma clang diagnostic ignored "-Wpass-failed" /* where it cannot, no matter */
 #define UNROLL _Pragma("unroll")
 #else
 #define UNROLL _Pragma("GCC unroll 32")
