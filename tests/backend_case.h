@@ -25,6 +25,7 @@ struct backend_case {
     uint64_t seed;
     double shift, scale;          /* of input 0 */
     const double *given[CASE_IN]; /* numbers of an input; NULL: drawn */
+    bool spare; /* outputs that the kernel can do without are not asked for: NULL in out[] */
 
     struct graph *graph;
     const struct node *node;
@@ -161,6 +162,10 @@ static inline bool case_run(const struct backend_case *c, const char *isa, int t
         in[i] = c->raw[i];
     for (int i = 0; i < c->node->n_out; i++) {
         const size_t bytes = case_bytes(&c->node->out_dims[i], c->node->out_type[i]);
+
+        out[i] = NULL;
+        if (c->spare && s.spare >> i & 1)
+            continue;
         out[i] = case_alloc(bytes + CASE_GUARD);
         memset(out[i], 0xa5, bytes + CASE_GUARD);
         if (i == 0 && reuse) {
@@ -169,14 +174,14 @@ static inline bool case_run(const struct backend_case *c, const char *isa, int t
         }
     }
     (*k)->run(&run);
-    for (int g = 0; g < CASE_GUARD; g++) {
+    for (int g = 0; g < CASE_GUARD; g++)
         assert_int_equal(((unsigned char *)run.work)[s.work + (size_t)g], 0xa5);
-        for (int i = 0; i < c->node->n_out; i++)
+    for (int i = 0; i < c->node->n_out; i++)
+        for (int g = 0; g < CASE_GUARD && out[i]; g++)
             assert_int_equal(
                 ((unsigned char *)
                      out[i])[case_bytes(&c->node->out_dims[i], c->node->out_type[i]) + (size_t)g],
                 0xa5);
-    }
     free(run.work);
     return true;
 }

@@ -269,6 +269,7 @@ static void norm_grad_prepare(struct step *s)
 static void norm_act_grad_prepare(struct step *s)
 {
     norm_prepare_at(s, 2);
+    s->spare = 1u << 3; /* g is for a residual */
 }
 
 static bool norm_accepts(const struct step *s)

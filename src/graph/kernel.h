@@ -20,6 +20,7 @@ struct step {
     int threads;
     const struct kernel_table *table; /* for `type` and the chosen instruction set */
     size_t work;                      /* set by prepare: bytes of scratch */
+    unsigned spare;                   /* set by prepare: bit k: output k need not be made; NULL if nobody reads it */
 };
 
 struct run {
@@ -33,7 +34,7 @@ struct kernel_class {
     const char *name;
     int op; /* enum op_id */
     bool (*accepts)(const struct step *s);
-    void (*prepare)(struct step *s); /* sets s->work; may be NULL */
+    void (*prepare)(struct step *s); /* sets s->work and s->spare; may be NULL */
     void (*run)(const struct run *r);
 };
 

@@ -72,6 +72,17 @@ static void lives(struct planner *p)
     }
 }
 
+/* Outputs that nobody reads and their kernel can do without get no storage. */
+static void spare(struct planner *p)
+{
+    for (int i = 0; i < p->count; i++)
+        for (int k = 0; k < p->steps[i].node->n_out; k++) {
+            struct spot *s = &p->m->spot[node_out(p->steps[i].node, k).id];
+            if ((p->steps[i].spare >> k & 1) && s->last == i)
+                s->place = PLACE_NONE, s->first = -1;
+        }
+}
+
 /* ---- 2: values that share storage ---- */
 
 static void join(struct planner *p, uint32_t id, uint32_t with)
@@ -268,6 +279,7 @@ enum err mem_plan_make(struct mem_plan *m, const struct graph *g, const struct s
     if (!m->spot || !m->work_offset || !m->in_place)
         return ERR_MEMORY;
     lives(&p);
+    spare(&p);
     share(&p);
     write_over(&p);
     return offsets(&p);

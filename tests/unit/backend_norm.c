@@ -3,6 +3,9 @@
  * constants and unwanted outputs. */
 #include "backend_case.h"
 
+#include "graph/program.h"
+#include "ops/ops.h"
+
 static const int64_t channels[] = {1, 2, 3, 5, 16, 17, 32, 48, 100, 127, 128, 131, 320, 2000, 2500};
 enum { CHANNELS = sizeof channels / sizeof *channels };
 
@@ -174,13 +177,67 @@ static void test_special(void **state)
     free(x);
 }
 
+/* Without a residual nobody reads dy behind the activation: not made, and the other outputs keep their bits.
+ */
+static void test_spare(void **state)
+{
+    const struct dims x = image(48), v = DIMS1(48), stat = DIMS2(2, 48);
+    struct backend_case c = {.sample = {.attr = norm_attr(0), .n_in = 6, .in = {x, x, x, stat, stat, v}},
+                             .op = OP_NORM_ACT_GRAD,
+                             .real = DT_F32};
+    void *all[CASE_OUT], *few[CASE_OUT];
+
+    (void)state;
+    case_open(&c);
+    assert_true(case_run(&c, NULL, 2, false, all));
+    c.spare = true;
+    assert_true(case_run(&c, NULL, 2, false, few));
+    assert_non_null(all[3]);
+    assert_null(few[3]);
+    for (int k = 0; k < 3; k++)
+        assert_memory_equal(all[k], few[k], case_bytes(&c.node->out_dims[k], DT_F32));
+    drop(&c, all);
+    drop(&c, few);
+    case_close(&c);
+}
+
+/* A program gives such an output storage only where something reads it. */
+static void test_spare_storage(void **state)
+{
+    uint64_t bytes[2];
+
+    (void)state;
+    for (int used = 0; used < 2; used++) {
+        const struct dims x = image(48), v = DIMS1(48);
+        struct graph *g = graph_new(DT_F32);
+        struct store *store = store_new();
+        struct program *p;
+        struct backend b;
+        val in[4], y, sum, grad[4];
+        const char *name[] = {"x", "gamma", "beta", "residual"};
+
+        assert_int_equal(backend_cpu(&b, NULL, 1), ERR_OK);
+        for (int k = 0; k < 4; k++)
+            in[k] = graph_input(g, name[k], DT_F32, k == 0 || k == 3 ? x : v);
+        y = graph_node(g, OP_NORM_ACT, &(union attr){.norm = {.eps = 1e-5, .slope = 0.01}}, 4, in);
+        sum = op_sum(g, op_mul(g, y, y), ALL_AXES);
+        graph_grad(g, sum, 4, in, grad);
+        for (int k = 0; k < (used ? 4 : 3); k++)
+            graph_output(g, name[k], grad[k]);
+        assert_ok(program_new(&p, g, store, &(struct compile){.backend = &b}));
+        bytes[used] = program_bytes(p);
+        program_free(p);
+        store_free(store);
+        graph_free(g);
+    }
+    assert_true(bytes[0] + case_bytes(&(struct dims){5, {2, 3, 5, 55, 48}}, DT_F32) <= bytes[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_centred),
-        cmocka_unit_test(test_far_mean),
-        cmocka_unit_test(test_groups),
-        cmocka_unit_test(test_special),
+        cmocka_unit_test(test_centred), cmocka_unit_test(test_far_mean), cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_special), cmocka_unit_test(test_spare),    cmocka_unit_test(test_spare_storage),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
