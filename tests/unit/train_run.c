@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "leak.h"
 #include "train/checkpoint.h"
 #include "train/network.h"
 #include "train/trainer.h"
