@@ -8,7 +8,10 @@
 #include <string.h>
 
 enum {
-    COLS = 512,        /* columns of one piece of work */
+    COLS = 512,  /* columns of one piece of work */
+    NARROW = 64, /* fewer columns are folded, */
+    MANY = 256,  /* if there are so many rows */
+    FOLDED = 16 * NARROW,
     RUN = 4096,        /* elements of one run */
     CHUNK = 32 * 1024, /* elements of a chunk, about */
 };
@@ -115,6 +118,28 @@ static void out_put(const struct job *j, int64_t at, const double *value, int64_
         memcpy(j->out + (size_t)at * sizeof(double), value, (size_t)n * sizeof(double));
 }
 
+/* Adds `rows` rows of few columns that lie behind one another: several at a time, so that they fill
+ * registers. */
+static void narrow_rows(const struct job *j, double *acc, const char *x, int64_t rows, int64_t cols)
+{
+    const int64_t fold = j->table->norm_fold(cols), whole = rows / fold, wide = fold * cols;
+    void (*const reduce)(double *, const void *, int64_t, int64_t, int64_t) =
+        j->d->max ? j->table->max_rows : j->table->sum_rows;
+    double sums[FOLDED];
+
+    if (whole) {
+        for (int64_t k = 0; k < wide; k++)
+            sums[k] = k < cols ? acc[k] : j->d->max ? -INFINITY : 0;
+        reduce(sums, x, wide, whole, wide);
+        for (int64_t k = cols; k < wide; k++) {
+            double *to = &sums[k % cols];
+            *to = !j->d->max ? *to + sums[k] : fmax(*to, sums[k]);
+        }
+        memcpy(acc, sums, (size_t)cols * sizeof *acc);
+    }
+    reduce(acc, x + (size_t)(whole * wide) * j->size, cols, rows % fold, cols);
+}
+
 /* Rows of one chunk, the columns of one block. */
 static void chunk_rows(const struct job *j, int64_t output, int64_t chunk, int64_t block)
 {
@@ -133,8 +158,11 @@ static void chunk_rows(const struct job *j, int64_t output, int64_t chunk, int64
         const int64_t at =
             base + in_run * pitch + offset_of(d->reduced, d->reduced_stride, 1, d->reduced_axes, q / inner);
 
-        (d->max ? j->table->max_rows : j->table->sum_rows)(acc, j->in + (size_t)at * j->size, pitch, run,
-                                                           cols);
+        if (cols < NARROW && pitch == cols && run >= MANY)
+            narrow_rows(j, acc, j->in + (size_t)at * j->size, run, cols);
+        else
+            (d->max ? j->table->max_rows : j->table->sum_rows)(acc, j->in + (size_t)at * j->size, pitch, run,
+                                                               cols);
         q += run;
     }
     if (d->chunks == 1)
