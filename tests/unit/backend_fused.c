@@ -144,10 +144,11 @@ static void test_reduce(void **state)
     static const struct dims shape[] = {{5, {2, 6, 10, 12, 19}}, {5, {1, 30, 24, 26, 3}},
                                         {5, {2, 3, 5, 4, 700}},  {8, {2, 3, 2, 4, 2, 3, 2, 20}},
                                         {2, {1, 200001}},        {2, {40001, 2}}};
+    const unsigned step[] = {1, 3, 3, 21, 1, 1}; /* through the sets of axes; 85 pools */
 
     (void)state;
     for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
-        for (unsigned set = 1; set<1u << shape[i].rank; set += shape[i].rank> 5 ? 7 : 1) {
+        for (unsigned set = 1; set < (1u << shape[i].rank); set += step[i]) {
             add_case(OP_SUM, (struct sample){.attr = axes(set), .n_in = 1, .in = {shape[i]}});
             add_case(OP_MAX_OVER, (struct sample){.attr = axes(set), .n_in = 1, .in = {shape[i]}});
         }
