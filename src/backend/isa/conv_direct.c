@@ -13,8 +13,8 @@
  *     | 0 x x x x x x x 0|
  *     +--------|_____|---+            kw * channels contiguous values of the buffer are one segment's k
  *
- * so that no tile is special. Rows above or below the volume are neither copied nor visited. A source that
- * needs no padding is read in place. */
+ * so that no tile is special. Rows above or below the volume are neither copied nor visited. The copy pays
+ * without padding too: it reads memory in order, the micro-kernel would not. */
 struct direct {
     const struct conv_shape *s;
     struct conv_axis axis[3];
@@ -22,7 +22,6 @@ struct direct {
     int64_t panels, taps;
     int64_t block[3], blocks[3]; /* destination positions per phase of a task; tasks per axis */
     int64_t panel_parts;         /* a task may do only a part of the panels */
-    bool in_place;
     size_t bias_bytes, packed_bytes, shared_bytes, list_bytes, block_bytes, thread_bytes;
     /* set for a run */
     const REAL *source;
@@ -50,11 +49,6 @@ static int64_t block_elements(const struct direct *q)
     for (int i = 0; i < 2; i++)
         count *= min64(source_extent(&q->axis[i], q->block[i]), q->axis[i].source);
     return count;
-}
-
-static bool reads_inside(const struct conv_axis *a)
-{
-    return a->low >= 0 && (dest_count(a) - 1) * a->step_in + a->high < a->source;
 }
 
 static void block_grow(struct direct *q, int axis, int64_t max, int64_t limit)
@@ -111,14 +105,13 @@ static void direct_plan(struct direct *q, const struct conv_shape *s, enum conv_
     q->cols = dir == CONV_DX ? s->ci : s->co;
     q->panels = ceil_div(q->cols, TILE_COLS);
     q->taps = conv_taps(s);
-    q->in_place = reads_inside(&q->axis[0]) && reads_inside(&q->axis[1]) && reads_inside(&q->axis[2]);
     block_choose(q);
     /* few blocks: let several tasks share one, each with its own copy and some of the panels */
     const int64_t tasks = s->n * q->blocks[0] * q->blocks[1] * q->blocks[2];
     q->panel_parts = max64(1, min64(q->panels, ceil_div(4 * threads, tasks)));
 
     q->list_bytes = list_bytes(q->taps);
-    q->block_bytes = q->in_place ? 0 : work_bytes(block_elements(q));
+    q->block_bytes = work_bytes(block_elements(q));
     q->thread_bytes = 2 * q->list_bytes + q->block_bytes;
     q->bias_bytes = work_bytes(q->panels * TILE_COLS);
     q->packed_bytes = work_bytes(q->panels * TILE_COLS * q->taps * q->depth);
@@ -192,8 +185,8 @@ struct block {
     int64_t n, t0[3], t1[3]; /* sample; destination positions per phase */
     int64_t s0[3], s1[3];    /* source positions that exist; along w, with the padding */
     int64_t panel0, panel1;
-    const REAL *base;          /* the source voxel (s0[0], s0[1], s0[2]) */
-    int64_t row, plane, voxel; /* elements from row to row, plane to plane, voxel to voxel */
+    int64_t row, plane; /* elements of the copy */
+    REAL *copy;         /* from the source voxel (s0[0], s0[1], s0[2]) on */
     int64_t *a_seg, *b_seg;
 };
 
@@ -217,32 +210,32 @@ static void block_range(const struct direct *q, struct block *b, int i, int64_t 
     }
 }
 
-/* Points the block at its source, or copies it with its padding along w. */
-static void block_load(const struct direct *q, struct block *b, REAL *buffer)
+/* Whether any tap reads source row (or plane) i: a stride may pass over some. */
+static bool row_is_read(const struct conv_axis *a, int64_t i)
 {
-    const int64_t width = b->s1[2] - b->s0[2];
+    for (int64_t j = 0; j < a->kernel && !a->by_data; j++)
+        if ((i + a->pad - j * a->dilation) % a->stride == 0)
+            return true;
+    return a->by_data;
+}
 
-    if (q->in_place) {
-        b->voxel = q->source_pitch;
-        b->row = q->axis[2].source * b->voxel;
-        b->plane = q->axis[1].source * b->row;
-        b->base = source_row(q, b->n, b->s0[0], b->s0[1]) + b->s0[2] * b->voxel;
-        return;
-    }
+/* Copies the block's source rows, with their padding along w. */
+static void block_load(const struct direct *q, struct block *b)
+{
     const struct pack_span span = {.first = b->s0[2],
-                                   .count = width,
+                                   .count = b->s1[2] - b->s0[2],
                                    .size = q->axis[2].source,
                                    .channels = q->depth,
                                    .pitch = q->source_pitch,
                                    .to_pitch = q->depth};
-    b->voxel = q->depth;
-    b->row = width * b->voxel;
+
+    b->row = span.count * q->depth;
     b->plane = max64(b->s1[1] - b->s0[1], 0) * b->row;
-    b->base = buffer;
     for (int64_t d = b->s0[0]; d < b->s1[0]; d++)
-        for (int64_t h = b->s0[1]; h < b->s1[1]; h++)
-            pack_row(buffer + (d - b->s0[0]) * b->plane + (h - b->s0[1]) * b->row, source_row(q, b->n, d, h),
-                     &span);
+        for (int64_t h = b->s0[1]; h < b->s1[1] && row_is_read(&q->axis[0], d); h++)
+            if (row_is_read(&q->axis[1], h))
+                pack_row(b->copy + (d - b->s0[0]) * b->plane + (h - b->s0[1]) * b->row,
+                         source_row(q, b->n, d, h), &span);
 }
 
 /* Segments of one destination row: the source rows that exist, each one segment if the taps along w read
@@ -265,7 +258,7 @@ static int64_t row_segments(const struct direct *q, const struct block *b, const
             const int64_t taps = (kd * q->s->kernel[1] + kh) * q->s->kernel[2] + p[2].packed;
             for (int64_t e = 0; e < (joined ? 1 : p[2].taps); e++) {
                 b->a_seg[count] =
-                    (d - b->s0[0]) * b->plane + (h - b->s0[1]) * b->row + e * p[2].off_step * b->voxel;
+                    (d - b->s0[0]) * b->plane + (h - b->s0[1]) * b->row + e * p[2].off_step * q->depth;
                 b->b_seg[count++] = (taps + e) * q->depth * TILE_COLS;
             }
         }
@@ -281,14 +274,14 @@ static void panel_run(const struct direct *q, const struct block *b, const int64
         p[i] = conv_axis_phase(&q->axis[i], phase[i]);
     const int64_t t1[3] = {min64(b->t1[0], p[0].count), min64(b->t1[1], p[1].count),
                            min64(b->t1[2], p[2].count)};
-    const bool joined = p[2].taps > 0 && (p[2].taps == 1 || (p[2].off_step == 1 && b->voxel == q->depth));
+    const bool joined = p[2].taps == 1 || (p[2].taps > 1 && p[2].off_step == 1);
     const int64_t first = b->t0[2] * q->axis[2].step_in + p[2].off0 - b->s0[2];
     const REAL *packed = q->packed + panel * q->taps * q->depth * TILE_COLS;
     const int cols = (int)min64(q->cols - panel * TILE_COLS, TILE_COLS);
     struct tile tile = {.depth = (joined ? p[2].taps : 1) * q->depth,
                         .a_seg = b->a_seg,
                         .b_seg = b->b_seg,
-                        .a_row = q->axis[2].step_in * b->voxel,
+                        .a_row = q->axis[2].step_in * q->depth,
                         .a_step = 1,
                         .b_step = TILE_COLS,
                         .c_row = q->axis[2].step_out * q->dest_pitch,
@@ -303,7 +296,7 @@ static void panel_run(const struct direct *q, const struct block *b, const int64
             const int64_t w = phase[2] + b->t0[2] * q->axis[2].step_out;
             const int64_t voxel = ((b->n * q->axis[0].dest + d) * q->axis[1].dest + h) * q->axis[2].dest + w;
             tile.segments = row_segments(q, b, p, (const int64_t[2]){td, th}, joined);
-            tile_column(&tile, t1[2] - b->t0[2], cols, b->base + first * b->voxel, packed,
+            tile_column(&tile, t1[2] - b->t0[2], cols, b->copy + first * q->depth, packed,
                         q->dest + voxel * q->dest_pitch + panel * TILE_COLS);
         }
     }
@@ -312,7 +305,9 @@ static void panel_run(const struct direct *q, const struct block *b, const int64
 static void task_run(const struct direct *q, int64_t task)
 {
     char *part = q->threads + (size_t)omp_get_thread_num() * q->thread_bytes;
-    struct block b = {.a_seg = (int64_t *)(void *)part, .b_seg = (int64_t *)(void *)(part + q->list_bytes)};
+    struct block b = {.a_seg = (int64_t *)(void *)part,
+                      .b_seg = (int64_t *)(void *)(part + q->list_bytes),
+                      .copy = (REAL *)(void *)(part + 2 * q->list_bytes)};
     int64_t phase[3];
 
     b.panel0 = q->panels * (task % q->panel_parts) / q->panel_parts;
@@ -323,7 +318,7 @@ static void task_run(const struct direct *q, int64_t task)
         task /= q->blocks[i];
     }
     b.n = task;
-    block_load(q, &b, (REAL *)(void *)(part + q->thread_bytes - q->block_bytes));
+    block_load(q, &b);
     for (phase[0] = 0; phase[0] < q->axis[0].phases; phase[0]++)
         for (phase[1] = 0; phase[1] < q->axis[1].phases; phase[1]++)
             for (phase[2] = 0; phase[2] < q->axis[2].phases; phase[2]++)

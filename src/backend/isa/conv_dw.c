@@ -16,8 +16,9 @@
  * (kw, ci). */
 enum {
     BOX_VOXELS = 1024,
+    BOX_WIDTH = 128,
     BOX_ELEMENTS = 96 << 10,  /* of x's copy */
-    TASK_WEIGHTS = 128 << 10, /* partial sums that a task keeps in cache */
+    TASK_WEIGHTS = 160 << 10, /* partial sums that a task keeps in cache */
     CHUNK_VOXELS = 1024,      /* at least, per chunk */
     TASKS = 32,               /* chunks times parts of the taps, where the voxels allow it */
     PARTIAL_MAX = 16 << 20,   /* elements of all partial sums */
@@ -64,10 +65,10 @@ static bool box_fits(const struct by_weights *q)
     return q->box[0] * q->box[1] * q->box[2] * q->box[3] <= BOX_VOXELS && box_elements(q) <= BOX_ELEMENTS;
 }
 
-/* The largest box along one axis, smaller axes being whole already. */
-static void box_grow(struct by_weights *q, int axis, int64_t size)
+/* The largest box along one axis, the others staying as they are. */
+static void box_grow(struct by_weights *q, int axis, int64_t size, int64_t max)
 {
-    while (q->box[axis] < size && box_fits(q))
+    while (q->box[axis] < min64(size, max) && box_fits(q))
         q->box[axis]++;
     if (q->box[axis] > 1 && !box_fits(q))
         q->box[axis]--;
@@ -76,20 +77,16 @@ static void box_grow(struct by_weights *q, int axis, int64_t size)
     q->boxes[axis] = ceil_div(size, q->box[axis]);
 }
 
+/* Wide first, but not so wide that a box has no rows to share its halo; then rows, planes, samples. */
 static void boxes_choose(struct by_weights *q)
 {
-    const int64_t size[4] = {q->s->n, q->s->out[0], q->s->out[1], q->s->out[2]};
-
     for (int i = 0; i < 4; i++)
         q->box[i] = 1;
-    q->count = 1;
-    for (int i = 3; i >= 0; i--) {
-        if (i == 3 || q->box[i + 1] == size[i + 1])
-            box_grow(q, i, size[i]);
-        else
-            q->boxes[i] = size[i];
-        q->count *= q->boxes[i];
-    }
+    box_grow(q, 3, q->s->out[2], BOX_WIDTH);
+    box_grow(q, 2, q->s->out[1], BOX_VOXELS);
+    box_grow(q, 1, q->s->out[0], BOX_VOXELS);
+    box_grow(q, 0, q->s->n, BOX_VOXELS);
+    q->count = q->boxes[0] * q->boxes[1] * q->boxes[2] * q->boxes[3];
 }
 
 /* All taps if their weights stay in cache, else one kd, else one (kd, kh). */

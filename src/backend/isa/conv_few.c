@@ -53,7 +53,8 @@ static void few_plan(struct few *q, const struct conv_shape *s, enum conv_dir di
     q->packed_bytes = work_bytes(q->panels * taps * q->depth * TILE_COLS);
     q->list_bytes = list_bytes(taps);
     const int64_t reach = STRETCH + q->axis[2].high - q->axis[2].low;
-    q->thread_bytes = 2 * q->list_bytes + work_bytes(min64(reach, q->axis[2].source) * q->pitch);
+    q->thread_bytes =
+        2 * q->list_bytes + work_bytes(min64(reach, q->axis[2].source) * q->pitch + CHANNELS_MAX);
 }
 
 size_t conv_few_scratch(const struct conv_shape *s, enum conv_dir dir, int threads)
@@ -130,22 +131,26 @@ static void stretch_multiply(const struct few *q, const struct stretch *r)
                     q->packed + j * panel_size, r->products + j * TILE_COLS);
 }
 
+/* sum[m] += the products of tap i for the destination column t; lanes behind the channels hold anything */
+ALWAYS_INLINE void tap_add(const struct few *q, const struct stretch *r, int64_t t, int64_t i,
+                           REAL sum[CHANNELS_MAX])
+{
+    const int64_t u = t + q->w.off0 + i * q->w.off_step;
+    const REAL *from = r->products + (u - r->u0) * q->pitch + i * q->channels;
+
+    if (u >= r->u0 && u < r->u1)
+        for (int c = 0; c < CHANNELS_MAX; c++)
+            sum[c] += from[c];
+}
+
 /* y[t] = the sum of its taps' products, in order, taps outside the source left out; then the bias. */
 static void stretch_add(const struct few *q, const struct stretch *r, REAL *dest)
 {
-    const int64_t m = q->channels;
-
     for (int64_t t = r->t0; t < r->t1; t++, dest += q->dest_pitch) {
         REAL sum[CHANNELS_MAX] = {0};
-        for (int64_t i = 0; i < q->w.taps; i++) {
-            const int64_t u = t + q->w.off0 + i * q->w.off_step;
-            if (u < r->u0 || u >= r->u1)
-                continue;
-            const REAL *from = r->products + (u - r->u0) * q->pitch + i * m;
-            for (int64_t c = 0; c < m; c++)
-                sum[c] += from[c];
-        }
-        for (int64_t c = 0; c < m; c++)
+        for (int64_t i = 0; i < q->w.taps; i++)
+            tap_add(q, r, t, i, sum);
+        for (int64_t c = 0; c < q->channels; c++)
             dest[c] = sum[c] + (q->bias ? q->bias[c] : 0);
     }
 }

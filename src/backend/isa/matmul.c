@@ -2,7 +2,8 @@
 #include "backend/isa/pack.h"
 #include <omp.h>
 
-/* k is cut into blocks, so that a block of B's panel stays in the first cache while rows of A pass:
+/* k is cut into blocks, so that a block of B's panel stays in the first cache while rows of A pass; a block
+ * of A is copied first, because the micro-kernel's scattered reads would fetch it slowly:
  *
  *     for each k block:  for each panel of B:  for each block of rows:  C (+)= A block * B block
  *
@@ -17,9 +18,9 @@ enum {
     PANEL_GROUP = 16,                        /* panels of B per task */
     PRIVATE_RESULT = 1 << 18,                /* elements of C that a private task may own */
     CHUNK_DEPTH = 2048,
-    CHUNKS_MAX = 32,            /* of a long k */
-    PARTIAL_MAX = 4 << 20,      /* elements of all partial sums of one matrix */
-    COPY_PITCH = ROW_BLOCK + 16 /* of the copy of a transposed block of A */
+    CHUNKS_MAX = 32,       /* of a long k */
+    PARTIAL_MAX = 4 << 20, /* elements of all partial sums of one matrix */
+    COPY_GAP = 16          /* between the rows of A's copy, so that they do not share a cache set */
 };
 
 struct product {
@@ -28,7 +29,8 @@ struct product {
     int64_t depth, blocks; /* of k */
     int64_t panels;
     int64_t chunks;       /* of k, each a run of blocks */
-    bool private, copy_a; /* copy_a: a transposed block of A is copied once and read by several panels */
+    bool in_place;        /* B is read where it stands: whole vectors, few rows of A to pass over it */
+    bool private, copy_a; /* copy_a: where it measured faster */
     size_t shared_bytes, thread_bytes;
     REAL *packed, *partial, *bias; /* in the shared part of the work buffer */
     char *threads;                 /* the threads' parts */
@@ -43,7 +45,8 @@ static void product_plan(struct product *p, const struct matmul_shape *s)
     p->depth = ceil_div(s->k, p->blocks);
     p->blocks = ceil_div(s->k, p->depth);
     p->panels = ceil_div(s->n, TILE_COLS);
-    p->copy_a = s->trans_a && s->n > 64;
+    p->in_place = !s->trans_b && s->n % VEC_LANES == 0 && s->m <= 2 * TILE_ROWS;
+    p->copy_a = s->trans_a ? s->n > 64 : s->n <= 64 && s->k >= 16;
     p->chunks = 1;
     if (result <= PRIVATE_RESULT)
         p->chunks = max64(1, min64(min64(s->k / CHUNK_DEPTH, CHUNKS_MAX / s->batch), PARTIAL_MAX / result));
@@ -52,13 +55,19 @@ static void product_plan(struct product *p, const struct matmul_shape *s)
         p->chunks = 1;
 }
 
+/* Of a block of A: (rows, k) or, transposed, (k, rows). */
+static int64_t copy_elements(const struct product *p)
+{
+    return p->s->trans_a ? p->depth * (ROW_BLOCK + COPY_GAP) : ROW_BLOCK * (p->depth + COPY_GAP);
+}
+
 /* Carves the work buffer; with `work` NULL only counts. */
 static void product_place(struct product *p, char *work)
 {
     const int64_t padded = p->panels * TILE_COLS;
-    const size_t packed = work_bytes(padded * (p->private ? p->depth : p->s->k));
+    const size_t packed = p->in_place ? 0 : work_bytes(padded * (p->private ? p->depth : p->s->k));
     const size_t partial = p->chunks > 1 ? work_bytes(p->s->batch * p->chunks * p->s->m * p->s->n) : 0;
-    const size_t copy = p->copy_a ? work_bytes(p->depth * COPY_PITCH) : 0;
+    const size_t copy = p->copy_a ? work_bytes(copy_elements(p)) : 0;
 
     p->shared_bytes = work_bytes(padded) + partial + (p->private ? 0 : packed);
     p->thread_bytes = copy + (p->private ? packed : 0);
@@ -87,7 +96,7 @@ static REAL *thread_part(const struct product *p)
 
 static REAL *private_panels(const struct product *p)
 {
-    return thread_part(p) + (p->copy_a ? work_bytes(p->depth * COPY_PITCH) / sizeof(REAL) : 0);
+    return thread_part(p) + (p->copy_a ? work_bytes(copy_elements(p)) / sizeof(REAL) : 0);
 }
 
 static int panel_cols(const struct product *p, int64_t panel)
@@ -111,19 +120,26 @@ static void b_pack(const struct product *p, const REAL *b, int64_t block, int64_
     pack_panel(to, &s, block_depth(p, block), panel_cols(p, panel));
 }
 
-/* A transposed: to[k][COPY_PITCH] = the columns row .. row + rows - 1 of the stored matrix */
-static void a_copy(const struct product *p, const REAL *a, int64_t depth, int64_t rows, REAL *to)
+/* A block of A may be copied first: transposed, because its rows stand far apart; else, if it is used once or
+ * twice only, because the micro-kernel's scattered reads would fetch it from memory slowly. Copies `count`
+ * stored rows of `length` elements and returns their new pitch. */
+static int64_t a_copy(const struct product *p, const REAL *a, int64_t count, int64_t length, REAL *to)
 {
-    const struct pack_span span = {
-        .count = depth, .size = depth, .channels = rows, .pitch = p->b->a_pitch, .to_pitch = COPY_PITCH};
+    const struct pack_span span = {.count = count,
+                                   .size = count,
+                                   .channels = length,
+                                   .pitch = p->b->a_pitch,
+                                   .to_pitch = length + COPY_GAP};
 
     pack_row(to, a, &span);
+    return span.to_pitch;
 }
 
 struct part {
     int64_t row0, row1, panel0, panel1; /* of C */
     int64_t c_pitch;
-    bool first; /* stores instead of adding */
+    bool first;    /* stores instead of adding */
+    const REAL *b; /* the whole matrix */
     const REAL *bias;
 };
 
@@ -131,32 +147,31 @@ struct part {
 static void block_multiply(const struct product *p, const struct part *q, int64_t block, const REAL *a,
                            const REAL *panels, REAL *c)
 {
-    const int64_t depth = block_depth(p, block), k = block * p->depth, zero = 0, pitch = p->b->a_pitch;
+    const int64_t depth = block_depth(p, block), k = block * p->depth, zero = 0;
     const int64_t rows = q->row1 - q->row0;
+    const bool trans = p->s->trans_a;
+    int64_t pitch = p->b->a_pitch;
+
+    a += trans ? k * pitch + q->row0 : q->row0 * pitch + k;
+    if (p->copy_a) {
+        pitch = a_copy(p, a, trans ? depth : rows, trans ? rows : depth, thread_part(p));
+        a = thread_part(p);
+    }
     struct tile t = {.segments = 1,
                      .depth = depth,
                      .a_seg = &zero,
                      .b_seg = &zero,
-                     .a_row = pitch,
-                     .a_step = 1,
-                     .b_step = TILE_COLS,
+                     .a_row = trans ? 1 : pitch,
+                     .a_step = trans ? pitch : 1,
+                     .b_step = p->in_place ? p->b->b_pitch : TILE_COLS,
                      .c_row = q->c_pitch,
                      .add = !q->first};
 
-    a += p->s->trans_a ? k * pitch + q->row0 : q->row0 * pitch + k;
-    if (p->s->trans_a) {
-        t.a_row = 1;
-        t.a_step = pitch;
-        if (p->copy_a) {
-            a_copy(p, a, depth, rows, thread_part(p));
-            a = thread_part(p);
-            t.a_step = COPY_PITCH;
-        }
-    }
     for (int64_t j = q->panel0; j < q->panel1; j++) {
         t.bias = q->bias ? q->bias + j * TILE_COLS : NULL;
-        tile_column(&t, rows, panel_cols(p, j), a, panels + (j - q->panel0) * depth * TILE_COLS,
-                    c + q->row0 * q->c_pitch + j * TILE_COLS);
+        const REAL *b = p->in_place ? q->b + k * p->b->b_pitch + j * TILE_COLS
+                                    : panels + (j - q->panel0) * depth * TILE_COLS;
+        tile_column(&t, rows, panel_cols(p, j), a, b, c + q->row0 * q->c_pitch + j * TILE_COLS);
     }
 }
 
@@ -167,18 +182,19 @@ static const REAL *shared_panels(const struct product *p, int64_t block, int64_t
     return p->packed + (block * p->depth * p->panels + panel * block_depth(p, block)) * TILE_COLS;
 }
 
-static void shared_part(const struct product *p, int64_t group, int64_t row, const REAL *a, REAL *c)
+static void shared_part(const struct product *p, int64_t group, int64_t row, const REAL *const ab[2], REAL *c)
 {
     struct part q = {.row0 = row,
                      .row1 = min64(row + ROW_BLOCK, p->s->m),
                      .panel0 = group * PANEL_GROUP,
                      .panel1 = min64((group + 1) * PANEL_GROUP, p->panels),
                      .c_pitch = p->b->c_pitch,
+                     .b = ab[1],
                      .bias = p->b->bias ? p->bias : NULL};
 
     for (int64_t k = 0; k < p->blocks; k++) {
         q.first = k == 0;
-        block_multiply(p, &q, k, a, shared_panels(p, k, q.panel0), c);
+        block_multiply(p, &q, k, ab[0], shared_panels(p, k, q.panel0), c);
     }
 }
 
@@ -197,7 +213,7 @@ static void shared_run(const struct product *p, const REAL *a, const REAL *b, RE
 #pragma omp for schedule(dynamic) collapse(2)
         for (int64_t g = 0; g < groups; g++)
             for (int64_t r = 0; r < row_blocks; r++)
-                shared_part(p, g, r * ROW_BLOCK, a, c);
+                shared_part(p, g, r * ROW_BLOCK, (const REAL *const[2]){a, b}, c);
     }
 }
 
@@ -209,11 +225,12 @@ static void private_task(const struct product *p, const REAL *a, const REAL *b, 
     const bool whole = p->chunks == 1;
     struct part q = {.panel1 = p->panels,
                      .c_pitch = whole ? p->b->c_pitch : p->s->n,
+                     .b = b,
                      .bias = whole && p->b->bias ? p->bias : NULL};
     REAL *panels = private_panels(p);
 
     for (int64_t k = block0; k < block1; k++) {
-        for (int64_t j = 0; j < p->panels; j++)
+        for (int64_t j = 0; j < p->panels && !p->in_place; j++)
             b_pack(p, b, k, j, panels + j * block_depth(p, k) * TILE_COLS);
         q.first = k == block0;
         for (q.row0 = 0; q.row0 < p->s->m; q.row0 = q.row1) {
@@ -276,5 +293,5 @@ void matmul_run(const struct matmul_shape *s, const struct matmul_buf *b)
     }
     for (int64_t i = 0; i < s->batch; i++)
         shared_run(&p, (const REAL *)b->a + i * b->a_batch, (const REAL *)b->b + i * b->b_batch,
-                   (REAL *)b->c + i * b->c_batch, i == 0 || b->b_batch);
+                   (REAL *)b->c + i * b->c_batch, !p.in_place && (i == 0 || b->b_batch));
 }
