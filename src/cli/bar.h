@@ -6,11 +6,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* One piece of work under way. Several alternate (training, validating), each with a clock of its own. */
+struct bar_task {
+    char what[48]; /* "" if free */
+    int64_t first; /* `done` of the first report, so that resumed work does not count as speed */
+    int64_t last;
+    double start; /* seconds, of the first report */
+};
+
+enum { BAR_TASKS = 4 };
+
 struct bar {
     bool terminal, drawn;
-    char what[64];
-    int64_t first;       /* `done` of the first report, so that resumed work does not count as speed */
-    double start, shown; /* seconds: of the first report, of the last one printed */
+    double shown; /* seconds, of the last line or redraw */
+    struct bar_task task[BAR_TASKS];
 };
 
 /* Fills a progress that draws into b; b must live as long. */

@@ -78,7 +78,7 @@ static void spare(struct planner *p)
     for (int i = 0; i < p->count; i++)
         for (int k = 0; k < p->steps[i].node->n_out; k++) {
             struct spot *s = &p->m->spot[node_out(p->steps[i].node, k).id];
-            if ((p->steps[i].spare >> k & 1) && s->last == i)
+            if (k < 32 && (p->steps[i].spare >> k & 1) && s->last == i) /* an update has more outputs than bits */
                 s->place = PLACE_NONE, s->first = -1;
         }
 }

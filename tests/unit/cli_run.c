@@ -83,6 +83,7 @@ static int run(const char *const *word)
     close(keep[0]);
     close(keep[1]);
     close(fd);
+    unlink("cli_run.txt");
     return code;
 }
 #define RUN(...) run((const char *const[]){"d4m", __VA_ARGS__, NULL})
@@ -201,8 +202,12 @@ static void progress_in_a_log(void **state)
     (void)state;
     dup2(fd, 2);
     p = bar_progress(&b);
-    for (int i = 0; i <= 5; i++)
+    for (int i = 0; i <= 5; i++) {
         progress_update(&p, "train", i, 5, "loss %d", 9 - i);
+        if (i < 5) /* a part of the training: no line of its own */
+            progress_update(&p, "validate", 1, 1, "%s", "");
+    }
+    progress_update(&p, "many", 0, 0, "%s", "");
     progress_line(&p, "epoch %d", 1);
     progress_update(NULL, "x", 1, 2, "%s", "");
     progress_line(NULL, "x");
@@ -211,7 +216,8 @@ static void progress_in_a_log(void **state)
     captured[n > 0 ? n : 0] = 0;
     close(keep);
     close(fd);
-    assert_string_equal(captured, "train 5/5  in 0:00  loss 4\nepoch 1\n");
+    unlink("bar.txt");
+    assert_string_equal(captured, "train 5/5  in 0:00  loss 4\nmany 0/0  in 0:00\nepoch 1\n");
 }
 
 int main(void)
