@@ -5,9 +5,9 @@
  * i of the phase, source = step_in * t + off0 + i * off_step through the weight tap0 + i * tap_step. Offsets
  * ascend with i.
  *
- *   forward:  one phase, step_in = stride, step_out = 1, every tap in ascending order;
- *   by data:  `stride` phases, step_in = 1, step_out = stride; a phase owns the taps that reach it, in
- * descending order. */
+ *     forward:  one phase, step_in = stride, step_out = 1, every tap in ascending order;
+ *     by data:  `stride` phases, step_in = 1, step_out = stride; a phase owns the taps that reach it,
+ *               in descending order. */
 #ifndef D4M_BACKEND_CONV_PLAN_H
 #define D4M_BACKEND_CONV_PLAN_H
 

@@ -63,8 +63,7 @@ static void block_grow(struct direct *q, int axis, int64_t max, int64_t limit)
 }
 
 /* As many positions as keep the source block near BLOCK_BYTES: whole rows first, then rows, then planes. A
- * packed panel that does not stay in the second cache is read once per block: then larger blocks are better.
- */
+ * packed panel too large for the second cache is read once per block: then larger blocks are better. */
 static void block_choose(struct direct *q)
 {
     enum {

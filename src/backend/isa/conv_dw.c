@@ -6,24 +6,25 @@
 /* By weights: dw[kd, kh] (kw*Ci rows, Co columns) += x' dy over all voxels of y, which are cut into boxes and
  * chunks of boxes.
  *
- *     for each chunk:  for each box:   copy x's part, its padding in place;  pack dy's part into panels
- *                      for each (kd, kh): rows (kw, ci) of the copy  x  panels of dy, k = the box's voxels ->
- * partial sums dw = the chunks' partial sums, added in order and transposed to (Co, Ci, kD, kH, kW)
+ *     for each chunk:
+ *         for each box of it:  copy x's part with its padding in place, pack dy's part into panels
+ *             for each (kd, kh):  partial sums += rows (kw, ci) of the copy * panels of dy, k = voxels
+ *     dw = the chunks' partial sums, added in order and transposed to (Co, Ci, kD, kH, kW)
  *
  * Boxes and chunks follow from the shape. A task does one chunk for some taps and some panels, which changes
  * no bit: small weights stay in cache while all taps read a box; for large ones a task takes one kd or one
  * (kd, kh), with larger boxes. Few channels in y: the roles are exchanged, rows are y's channels and columns
  * (kw, ci). */
 enum {
-    BOX_VOXELS = 1024,
-    BOX_WIDTH = 128,
+    BOX_VOXELS = 1024,        /* of y, at most */
+    BOX_WIDTH = 128,          /* at most */
     BOX_ELEMENTS = 96 << 10,  /* of x's copy */
     TASK_WEIGHTS = 160 << 10, /* partial sums that a task keeps in cache */
     CHUNK_VOXELS = 1024,      /* at least, per chunk */
     TASKS = 32,               /* chunks times parts of the taps, where the voxels allow it */
     PARTIAL_MAX = 16 << 20,   /* elements of all partial sums */
     EXCHANGE_BELOW = 16,      /* channels of y */
-    ROWS_IN_PLACE = 28
+    ROWS_IN_PLACE = 28        /* of x, up to which packing y does not pay */
 };
 
 struct by_weights {
@@ -35,9 +36,8 @@ struct by_weights {
     int64_t part[2], parts[2]; /* taps of a task along kD and kH; parts per axis */
     int64_t panel_parts;
     bool exchange, joined; /* joined: (kw, ci) is contiguous in the copy */
-    int64_t groups,
-        width;     /* kw*Ci as groups of `width` contiguous channels: one if joined, else one per kw */
-    bool in_place; /* y is read where it stands */
+    int64_t groups, width; /* kw*Ci in groups of `width` contiguous channels: one if joined, else per kw */
+    bool in_place;         /* y is read where it stands */
     int64_t panels, panel_size; /* of dy in a box */
     size_t list_bytes, copy_bytes, thread_bytes, partial_bytes;
     REAL *partial;

@@ -2,16 +2,17 @@
 #include "backend/isa/pack.h"
 #include <omp.h>
 
-/* k is cut into blocks, so that a block of B's panel stays in the first cache while rows of A pass; a block
- * of A is copied first, because the micro-kernel's scattered reads would fetch it slowly:
+/* k is cut into blocks, so that a block of B's panel stays in the first cache while rows of A pass:
  *
  *     for each k block:  for each panel of B:  for each block of rows:  C (+)= A block * B block
  *
  * Two forms, chosen by the shape alone:
- *   shared:  the team packs all of B, then takes blocks of rows (times groups of panels);
- *   private: a task is one matrix of the batch, or one chunk of a long k; it packs what it needs, block by
- * block. Chunks of k have partial sums of their own, which are added in order at the end. The sums' order
- * follows from the shape: nothing here depends on the thread count or on the width of a vector. */
+ *
+ *     shared:   the team packs all of B, then takes blocks of rows (times groups of panels);
+ *     private:  a task is one matrix of the batch, or one chunk of a long k, and packs what it needs. Chunks
+ *               have partial sums of their own, which are added in order at the end.
+ *
+ * The sums' order follows from the shape: nothing in it depends on the threads or on a vector's width. */
 enum {
     DEPTH_MAX = 384,                         /* k of a block */
     ROW_BLOCK = 112 / TILE_ROWS * TILE_ROWS, /* rows of A per task */
