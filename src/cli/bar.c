@@ -1,17 +1,9 @@
 #include "cli/bar.h"
 
+#include "base/clock.h"
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
-
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 /* "1:05" or "2:03:04" */
 static const char *clock_text(double seconds, char buf[32])
@@ -54,7 +46,7 @@ static void draw(struct bar *b, const struct bar_task *k, int64_t total, const c
     int full = total > 0 ? (int)(WIDTH * (double)k->last / (double)total) : WIDTH;
     char left[48];
 
-    time_text(k, total, now(), left);
+    time_text(k, total, clock_now(), left);
     if (b->terminal)
         fprintf(stderr, "\r\033[K%s [%.*s%.*s] ", k->what, full, "########################", WIDTH - full,
                 "........................");
@@ -85,7 +77,7 @@ static struct bar_task *find_task(struct bar *b, const char *what, int64_t done)
         k = &b->task[BAR_TASKS - 1];
     snprintf(k->what, sizeof k->what, "%s", what);
     k->first = done;
-    k->start = now();
+    k->start = clock_now();
     return k;
 }
 
@@ -100,7 +92,7 @@ static bool others_run(const struct bar *b, const struct bar_task *k)
 static void update(void *ctx, const char *what, int64_t done, int64_t total, const char *text)
 {
     struct bar *b = ctx;
-    double t = now(), pause = b->terminal ? 0.1 : 5;
+    double t = clock_now(), pause = b->terminal ? 0.1 : 5;
     bool end = done >= total, stays;
     struct bar_task *k;
 
@@ -126,6 +118,6 @@ static void line(void *ctx, const char *text)
 
 struct progress bar_progress(struct bar *b)
 {
-    *b = (struct bar){.terminal = isatty(STDERR_FILENO) == 1, .shown = now()};
+    *b = (struct bar){.terminal = isatty(STDERR_FILENO) == 1, .shown = clock_now()};
     return (struct progress){.update = update, .line = line, .ctx = b};
 }

@@ -1,4 +1,5 @@
 #include "data/loader.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/par.h"
 #include "data/augment.h"
@@ -6,7 +7,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <time.h>
 
 enum {
     STREAM_PLACE = 0 /* the augmentation's streams start at 1 */,
@@ -50,14 +50,6 @@ struct loader {
     atomic_bool stop;
 };
 
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static int64_t volume_of(const int64_t size[3])
 {
     return size[0] * size[1] * size[2];
@@ -76,7 +68,7 @@ static void sample_make(struct worker *w, struct batch *b, int64_t j)
                           b->channels,
                           b->image + j * voxels * b->channels,
                           w->patch_label};
-    double start = now(), loaded;
+    double start = clock_now(), loaded;
 
     places_pick(&l->places[item], s, &l->plan, l->sample, j, &r, corner);
     struct spatial turn = augment_spatial(&l->augment, key);
@@ -84,18 +76,18 @@ static void sample_make(struct worker *w, struct batch *b, int64_t j)
     const int64_t at[3] = {corner[0] + lo[0], corner[1] + lo[1], corner[2] + lo[2]};
     if (turn.identity) {
         source_read(s, at, &patch);
-        loaded = now();
+        loaded = clock_now();
     } else {
         struct patch box = {{hi[0] - lo[0], hi[1] - lo[1], hi[2] - lo[2]}, b->channels, w->box, w->box_label};
         source_read(s, at, &box);
-        loaded = now();
+        loaded = clock_now();
         spatial_apply(&turn, &box, lo, &patch);
     }
     augment_apply(&l->augment, key, &patch, w->scratch);
     for (int64_t i = 0; i < voxels; i++)
         b->label[j * voxels + i] = (float)patch.label[i];
     b->seconds_load += loaded - start;
-    b->seconds_augment += now() - loaded;
+    b->seconds_augment += clock_now() - loaded;
 }
 
 static struct slot *slot_with(struct loader *l, enum slot_state state)

@@ -1,5 +1,6 @@
 #include "graph/program.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "graph/pass.h"
 #include "graph/plan.h"
@@ -7,7 +8,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
 struct bound {
     const char *name;
@@ -245,14 +245,6 @@ static enum err check_bound(const struct program *p)
     return ERR_OK;
 }
 
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static void run_step(struct program *p, int i)
 {
     const struct step *s = &p->steps[i];
@@ -267,9 +259,9 @@ static void run_step(struct program *p, int i)
         p->args[n->n_in + k] = p->at[node_out(n, k).id];
     r.work = p->arena + p->plan.work_offset[i];
     if (p->timing) {
-        double start = now();
+        double start = clock_now();
         p->kernel[i]->run(&r);
-        p->seconds[i] += now() - start;
+        p->seconds[i] += clock_now() - start;
         p->calls[i]++;
     } else {
         p->kernel[i]->run(&r);

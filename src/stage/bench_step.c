@@ -2,6 +2,7 @@
  * same recipe. */
 #include "stage/bench_step.h"
 
+#include "base/clock.h"
 #include "base/cpu.h"
 #include "base/json.h"
 #include "base/par.h"
@@ -12,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { STEPS_MAX = 100, OPS_MAX = 128 };
 
@@ -132,14 +132,6 @@ static int by_seconds(const void *a, const void *b)
     return (x->seconds < y->seconds) - (x->seconds > y->seconds);
 }
 
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static enum err run_steps(struct bench *b, const struct cli *cli)
 {
     double seconds[STEPS_MAX];
@@ -148,11 +140,11 @@ static enum err run_steps(struct bench *b, const struct cli *cli)
     TRY(program_run(b->p));
     program_timing(b->p, true);
     for (int64_t i = 0; i < n; i++) {
-        double start = now();
+        double start = clock_now();
 
         progress_update(cli->progress, "steps", i, n, "%s", "");
         TRY(program_run(b->p));
-        seconds[i] = now() - start;
+        seconds[i] = clock_now() - start;
     }
     progress_update(cli->progress, "steps", n, n, "%s", "");
     qsort(seconds, (size_t)n, sizeof(seconds[0]), by_value);

@@ -1,4 +1,5 @@
 #include "stage/predict.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/str.h"
@@ -6,7 +7,6 @@
 #include "data/sliding.h"
 #include "stage/predict_record.h"
 #include <string.h>
-#include <time.h>
 
 enum { PROGRAM_BYTES = 64 << 20 };
 
@@ -109,14 +109,6 @@ done:
     return err;
 }
 
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* Says what the case will need, and refuses what is more than there is. */
 static enum err check_memory(struct predict_bytes *b, const struct case_files *c,
                              const struct predict_options *o)
@@ -159,7 +151,7 @@ enum err predict_case(json_t **record, const struct case_files *files, const str
     struct prepared *p = NULL;
     struct volume *mask = NULL;
     struct predict_record r = {.files = &c, .options = o, .notes = &notes, .mask_path = mask_path};
-    double start = now();
+    double start = clock_now();
     enum err err;
 
     c.label = NULL; /* a data set's label has no part in its prediction */
@@ -170,10 +162,10 @@ enum err predict_case(json_t **record, const struct case_files *files, const str
     r.prepared = p;
     for (int i = 0; i < p->phases; i++)
         r.used[i] = p->phase[i] != NULL;
-    r.seconds_prepare = now() - start;
+    r.seconds_prepare = clock_now() - start;
     TRY_OR(done, predict_prepared(&mask, p, o, true));
     r.mask = mask;
-    r.seconds = now() - start;
+    r.seconds = clock_now() - start;
     TRY_OR(done, predict_record_make(record, &r));
     err = save(mask, p, mask_path);
     if (err) {

@@ -28,6 +28,4 @@ MUST_USE enum err run_log_add(struct run_log *l, const struct epoch_log *e, int6
 void              run_log_show(const struct run_log *l, const struct epoch_log *e, const struct progress *p);
 void              run_log_close(struct run_log *l);
 
-double runlog_now(void); /* seconds, monotonic */
-
 #endif

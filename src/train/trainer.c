@@ -1,5 +1,6 @@
 #include "train/trainer.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -150,13 +151,13 @@ static enum err train_step(struct trainer *t, int64_t step)
     TRY(loader_take(t->train, step, &b));
     t->load += b->seconds_load;
     t->augment += b->seconds_augment;
-    start = runlog_now();
+    start = clock_now();
     TRY_OR(done, bind_batch(t->net.step, b));
     TRY_OR(done, program_bind(t->net.step, "lr", &lr));
     if (t->p->optimiser == OPT_ADAMW)
         TRY_OR(done, program_bind(t->net.step, "step", &number));
     TRY_OR(done, program_run(t->net.step));
-    t->compute += runlog_now() - start;
+    t->compute += clock_now() - start;
     if (program_scalar(t->net.step, "finite") == 0) {
         err = not_finite(t, step);
         goto done;
