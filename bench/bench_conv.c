@@ -5,7 +5,7 @@
  * -d: f64; -l: one shape only; -s: the layers of nnU-Net (5 stages, 4 x 96^3, batch 2) and the sum of a
  * training step. Times are the best of the rounds; weight packing is inside. The peak is measured before and
  * after: if the two differ by more than 5 %, the machine was busy and the shares mean little. */
-#include "backend/cpu.h"
+#include "base/cpu.h"
 #include "backend/kernels.h"
 #include "base/mem.h"
 
@@ -226,7 +226,7 @@ static const struct line step[] = {
 
 static struct options options_read(int argc, char **argv)
 {
-    struct options o = {.threads = 1, .rounds = 3, .line = -1, .avx512 = cpu_has_avx512()};
+    struct options o = {.threads = 1, .rounds = 3, .line = -1, .avx512 = cpu_best() == CPU_AVX512};
     int c;
 
     while ((c = getopt(argc, argv, "t:r:i:l:dsc")) != -1)

@@ -6,7 +6,7 @@
 #define _DEFAULT_SOURCE
 #include "test.h"
 
-#include "backend/cpu.h"
+#include "base/cpu.h"
 #include "backend/kernels.h"
 #include "base/rng.h"
 
@@ -104,7 +104,7 @@ static inline int isa_count(void)
     static int count;
 
     if (!count) {
-        count = cpu_has_avx512() ? 2 : 1;
+        count = cpu_best() == CPU_AVX512 ? 2 : 1;
         if (count == 1)
             printf("skipped: comparisons with AVX-512, this processor lacks it\n");
     }

@@ -1,8 +1,8 @@
 #include "backend/backend.h"
 
 #include "backend/classes.h"
-#include "backend/cpu.h"
 #include "backend/kernels.h"
+#include "base/cpu.h"
 #include "base/par.h"
 #include <string.h>
 
@@ -11,19 +11,19 @@ static const struct kernel_class *const classes[] = {KERNEL_CLASSES(CLASS_POINTE
 
 enum err backend_cpu(struct backend *out, const char *isa, int threads)
 {
-    const bool wide = isa ? strcmp(isa, "avx512") == 0 : cpu_has_avx512();
+    const enum cpu_isa best = cpu_best();
+    const bool wide = isa ? strcmp(isa, "avx512") == 0 : best == CPU_AVX512;
 
     if (isa && !wide && strcmp(isa, "avx2") != 0)
         return err_set(ERR_USAGE, "instruction set '%s' is unknown; use avx2 or avx512", isa);
-    if (!cpu_has_avx2())
-        return err_set(ERR_USAGE, "this CPU has no AVX2 with FMA, which every kernel needs");
-    if (wide && !cpu_has_avx512())
+    if (best == CPU_NONE)
+        return err_set(ERR_USAGE, "this CPU has no AVX2 with FMA and BMI2, which every kernel needs");
+    if (wide && best != CPU_AVX512)
         return err_set(ERR_USAGE, "this CPU has no AVX-512 (F, VL, DQ, BW); use avx2");
     *out = (struct backend){.name = "cpu",
                             .classes = classes,
                             .f32 = kernel_table_get(wide, false),
                             .f64 = kernel_table_get(wide, true),
-                            .isa = wide ? "avx512" : "avx2",
                             .threads = threads > 0 ? threads : par_threads()};
     return ERR_OK;
 }

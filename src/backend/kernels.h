@@ -70,7 +70,7 @@ struct kernel_table {
 };
 
 /* The table of an instruction set and element type. Calling its functions on a CPU that lacks the set is a
- * crash: ask backend/cpu.h first. */
+ * crash: ask base/cpu.h first. */
 const struct kernel_table *kernel_table_get(bool avx512, bool f64);
 
 #endif

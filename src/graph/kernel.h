@@ -9,8 +9,6 @@
 
 struct kernel_table; /* the backend's functions for one element type */
 
-enum { STEP_KEEP = 64 };
-
 /* One step of a program as kernels see it. Buffers are dense; sizes are the node's. */
 struct step {
     const struct node *node;
@@ -42,7 +40,6 @@ struct backend {
     const char *name;
     const struct kernel_class *const *classes; /* NULL-terminated, in order of preference per op */
     const struct kernel_table *f32, *f64;
-    const char *isa; /* "avx2" or "avx512" */
     int threads;
 };
 

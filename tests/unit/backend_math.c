@@ -3,7 +3,7 @@
  * both instruction sets. */
 #include "test.h"
 
-#include "backend/cpu.h"
+#include "base/cpu.h"
 #include "backend/fused.h"
 #include <math.h>
 
@@ -84,7 +84,7 @@ static void sweep(const struct function *f, const struct fused_table *t, const s
 
 static const struct fused_table *other_table(bool f64)
 {
-    return fused_table_get(cpu_has_avx512(), f64);
+    return fused_table_get(cpu_best() == CPU_AVX512, f64);
 }
 
 static void test_f32(void **state)
