@@ -9,7 +9,6 @@
 
 /* The size of the team is a property of the process, like the CPUs it runs on. */
 static atomic_int team;
-static _Thread_local bool serial;
 
 int par_cpus(void)
 {
@@ -46,18 +45,13 @@ int par_threads(void)
     return n;
 }
 
-void par_serial(bool on)
-{
-    serial = on;
-}
-
 void par_for(int64_t n, void (*body)(void *ctx, int64_t i), void *ctx)
 {
     int threads = par_threads();
 
     if (n < threads)
         threads = n > 0 ? (int)n : 1;
-    if (serial || threads == 1 || omp_in_parallel()) {
+    if (threads == 1 || omp_in_parallel()) {
         for (int64_t i = 0; i < n; i++)
             body(ctx, i);
         return;

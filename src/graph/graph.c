@@ -425,16 +425,3 @@ int graph_assignments(const struct graph *g, const struct graph_assignment **lis
     *list = g->assign;
     return g->assigns;
 }
-
-void graph_dump(const struct graph *g, struct str *out)
-{
-    char text[160];
-
-    for (int i = 0; i < g->count; i++) {
-        const struct node *n = g->node[i];
-        str_addf(out, "%%%u = %s", n->first_out, n->op->name);
-        for (int k = 0; k < n->n_in; k++)
-            str_addf(out, "%s%%%u", k ? ", " : " ", n->in[k].id);
-        str_addf(out, "  %s %s  %s\n", dtype_name(n->out_type[0]), dims_text(&n->out_dims[0], text), n->scope);
-    }
-}

@@ -5,7 +5,6 @@
 #define D4M_GRAPH_GRAPH_H
 
 #include "base/err.h"
-#include "base/str.h"
 #include "tensor/dims.h"
 #include <stdint.h>
 
@@ -134,6 +133,5 @@ struct graph_assignment {
 };
 int  graph_outputs(const struct graph *g, const struct graph_named **list);
 int  graph_assignments(const struct graph *g, const struct graph_assignment **list);
-void graph_dump(const struct graph *g, struct str *out);
 
 #endif

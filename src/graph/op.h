@@ -74,7 +74,6 @@ struct sample {
     struct dims in[12];
     enum fill fill[12];
     int64_t classes;
-    bool large; /* long suite and bench only */
 };
 
 /* A caller's list for op.sample to fill. */

@@ -3,6 +3,7 @@
 #ifndef D4M_GRAPH_PROGRAM_H
 #define D4M_GRAPH_PROGRAM_H
 
+#include "base/str.h"
 #include "graph/graph.h"
 #include "graph/kernel.h"
 #include "tensor/store.h"

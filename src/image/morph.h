@@ -1,5 +1,5 @@
-/* Binary morphology on uint8 masks (x fastest, voxels that are not 0 are set): components, holes, dilation,
- * erosion. All are linear in the number of voxels whatever the shape or the radius, serial, and the same on
+/* Binary morphology on uint8 masks (x fastest, voxels that are not 0 are set): components and holes.
+ * All are linear in the number of voxels whatever the shape or the radius, serial, and the same on
  * every machine. */
 #ifndef D4M_IMAGE_MORPH_H
 #define D4M_IMAGE_MORPH_H
@@ -27,10 +27,5 @@ MUST_USE enum err morph_keep_largest(uint8_t *mask, const int64_t dims[3], enum 
 /* Sets to 1 what is not set and not connected by faces to the volume's border; an axis of length 1 has no
  * border, so that the holes of a single slice are those in its plane. */
 MUST_USE enum err morph_fill_holes(uint8_t *mask, const int64_t dims[3]);
-/* n steps of setting every neighbour of a set voxel (dilate), or of clearing every voxel with a neighbour
- * that is not set (erode; what lies outside the volume is not set). The mask becomes 0 and 1. n < 1 changes
- * nothing else. */
-void morph_dilate(uint8_t *mask, const int64_t dims[3], enum neighbours n, int64_t steps);
-void morph_erode(uint8_t *mask, const int64_t dims[3], enum neighbours n, int64_t steps);
 
 #endif

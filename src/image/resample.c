@@ -188,16 +188,6 @@ static void row_labels(const struct carry *c, int64_t j, int64_t k)
         out[i] = taps_at(c, (int64_t[3]){i, j, k}, t, at) ? in[at[0]->near + at[1]->near + at[2]->near] : 0;
 }
 
-static void row_valid(const struct carry *c, int64_t j, int64_t k)
-{
-    uint8_t *out = (uint8_t *)c->out + (k * c->to->dims[1] + j) * c->to->dims[0];
-    const struct tap *at[3];
-    struct tap t[3];
-
-    for (int64_t i = 0; i < c->to->dims[0]; i++)
-        out[i] = taps_at(c, (int64_t[3]){i, j, k}, t, at);
-}
-
 static void carry_row(void *ctx, int64_t row)
 {
     const struct carry *c = ctx;
@@ -291,13 +281,6 @@ enum err resample_hu(struct volume **out, const struct volume *v, const struct g
 enum err resample_labels(struct volume **out, const struct volume *v, const struct grid *to)
 {
     struct carry c = {.from = &v->grid, .to = to, .in = v->data, .row = row_labels};
-
-    return carry_run(&c, out, VOXEL_U8);
-}
-
-enum err resample_valid(struct volume **out, const struct grid *from, const struct grid *to)
-{
-    struct carry c = {.from = from, .to = to, .row = row_valid};
 
     return carry_run(&c, out, VOXEL_U8);
 }

@@ -26,6 +26,4 @@ enum { RESAMPLE_FILL_HU = -1024 };
 MUST_USE enum err resample_hu(struct volume **out, const struct volume *v, const struct grid *to);
 /* Labels (uint8) on another grid: nearest voxel, 0 outside. */
 MUST_USE enum err resample_labels(struct volume **out, const struct volume *v, const struct grid *to);
-/* uint8 volume on `to`: 1 where a voxel centre lies inside from's field of view, else 0. */
-MUST_USE enum err resample_valid(struct volume **out, const struct grid *from, const struct grid *to);
 #endif

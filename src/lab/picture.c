@@ -1,5 +1,4 @@
 #include "lab/picture.h"
-#include "base/file.h"
 #include "eval/lesions.h"
 #include "eval/canvas.h"
 #include "lab/panel.h"
@@ -315,16 +314,5 @@ enum err picture_png(const struct picture *p, struct str *png)
 done:
     canvas_close(&canvas);
     scene_close(&s);
-    return err;
-}
-
-enum err picture_save(const struct picture *p, const char *path)
-{
-    struct str png = {0};
-    enum err err = picture_png(p, &png);
-
-    if (!err)
-        err = file_write(path, png.s, png.len);
-    str_free(&png);
     return err;
 }

@@ -46,6 +46,5 @@ void picture_axes(enum picture_plane plane, int *across, int *down, int *through
 MUST_USE enum err picture_plan(struct picture_layout *out, const struct picture *p);
 /* The montage as PNG bytes appended to png. ERR_INPUT if reference and prediction lie on different grids. */
 MUST_USE enum err picture_png(const struct picture *p, struct str *png);
-MUST_USE enum err picture_save(const struct picture *p, const char *path);
 
 #endif

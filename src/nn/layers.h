@@ -14,12 +14,7 @@ val nn_conv(struct nn *m, val x, const char *name, struct conv c);
  * = stride the size grows by the stride. */
 val nn_conv_up(struct nn *m, val x, const char *name, struct conv c);
 
-enum norm_kind {
-    NORM_INSTANCE,
-};
-
 struct norm {
-    enum norm_kind kind;
     double eps;     /* 0: 1e-5 */
     bool no_affine; /* without weight and bias */
     bool zero;      /* weight and bias start at 0 instead of 1 and 0 */

@@ -152,69 +152,6 @@ static void holes_are_what_flooding_from_the_border_misses(void **state)
     assert_true(filled > 100); /* the draw has holes */
 }
 
-static void step(struct sample *s, enum neighbours n, bool dilate)
-{
-    struct sample old = *s;
-
-    for (int64_t i = 0; i < s->count; i++) {
-        bool changes = false;
-
-        for (int k = 0; k < 27; k++) {
-            int64_t j = is_neighbour(k, n) ? neighbour(s->dims, i, k) : i;
-            bool set = j >= 0 && old.mask[j] != 0;
-
-            changes |= is_neighbour(k, n) && set == dilate;
-        }
-        s->mask[i] = changes ? dilate : old.mask[i] != 0;
-    }
-}
-
-static void dilation_and_erosion_equal_single_steps(void **state)
-{
-    struct rng r = rng_at(11, 4);
-
-    (void)state;
-    for (int round = 0; round < ROUNDS; round++) {
-        struct sample s = draw(&r), want = s;
-        enum neighbours n = round % 2 ? FACES : CORNERS;
-        bool dilate = round % 4 < 2;
-        int64_t steps = (int64_t)rng_below(&r, 5);
-
-        for (int64_t i = 0; i < s.count; i++)
-            want.mask[i] = s.mask[i] != 0;
-        for (int64_t k = 0; k < steps; k++)
-            step(&want, n, dilate);
-        if (dilate)
-            morph_dilate(s.mask, s.dims, n, steps);
-        else
-            morph_erode(s.mask, s.dims, n, steps);
-        assert_memory_equal(s.mask, want.mask, (size_t)s.count);
-    }
-}
-
-static void many_steps_go_beyond_a_byte(void **state)
-{
-    int64_t dims[3] = {1500, 1, 1}, set = 0;
-    static uint8_t mask[1500];
-
-    (void)state;
-    mask[0] = 9;
-    morph_dilate(mask, dims, FACES, 700);
-    for (int i = 0; i < 1500; i++)
-        assert_int_equal(mask[i], i <= 700);
-    memset(mask, 1, sizeof mask);
-    dims[0] = dims[1] = 30;
-    morph_erode(mask, dims, CORNERS, INT64_MAX);
-    for (int i = 0; i < 900; i++)
-        set += mask[i];
-    assert_int_equal(set, 0);
-    mask[17] = 1;
-    morph_dilate(mask, dims, CORNERS, INT64_MAX);
-    for (int i = 0; i < 900; i++)
-        set += mask[i];
-    assert_int_equal(set, 900);
-}
-
 static void survives_exhaustion(void **state)
 {
     struct rng r = rng_at(11, 5);
@@ -233,8 +170,6 @@ int main(void)
         cmocka_unit_test(components_equal_flooding),
         cmocka_unit_test(largest_is_the_first_of_the_largest),
         cmocka_unit_test(holes_are_what_flooding_from_the_border_misses),
-        cmocka_unit_test(dilation_and_erosion_equal_single_steps),
-        cmocka_unit_test(many_steps_go_beyond_a_byte),
         cmocka_unit_test(survives_exhaustion),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

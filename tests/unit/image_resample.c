@@ -69,11 +69,10 @@ static double oracle(const struct volume *v, const double mm[3], int64_t near[3]
 
 static void check_hu(const struct volume *in, const struct grid *to)
 {
-    struct volume *out = NULL, *valid = NULL;
+    struct volume *out = NULL;
     int64_t p = 0, inside = 0, at[3];
 
     assert_ok(resample_hu(&out, in, to));
-    assert_ok(resample_valid(&valid, &in->grid, to));
     for (int64_t k = 0; k < to->dims[2]; k++)
         for (int64_t j = 0; j < to->dims[1]; j++)
             for (int64_t i = 0; i < to->dims[0]; i++, p++) {
@@ -81,7 +80,6 @@ static void check_hu(const struct volume *in, const struct grid *to)
 
                 grid_world(to, (double[3]){(double)i, (double)j, (double)k}, mm);
                 want = oracle(in, mm, at);
-                assert_int_equal(((uint8_t *)valid->data)[p], !isnan(want));
                 if (isnan(want)) {
                     assert_int_equal(((int16_t *)out->data)[p], RESAMPLE_FILL_HU);
                     continue;
@@ -91,7 +89,6 @@ static void check_hu(const struct volume *in, const struct grid *to)
             }
     assert_in_range(inside, 100, p - 100);
     volume_free(out);
-    volume_free(valid);
 }
 
 static const int64_t from_dims[3] = {21, 17, 9}, to_dims[3] = {20, 25, 15};
