@@ -11,14 +11,12 @@ struct check_cfg {
     bool assume_scanner, resample_labels;
 };
 
-static const char *const forms[] = {"auto", "qform", "sform", NULL}; /* enum nifti_form */
-
 static const struct field fields[] = {
     FIELD(struct check_cfg, T_STRING, path, .positional = true, .required = true, .arg = "FILE_OR_DATASET",
           .help = "a NIfTI file, or a data set (folder with dataset.json)"),
     FIELD(struct check_cfg, T_STRING, map, .arg = "FROM=TO,...",
           .help = "change label values first, for example 255=2,3=2"),
-    FIELD(struct check_cfg, T_CHOICE, prefer, .def = NIFTI_AUTO, .names = forms,
+    FIELD(struct check_cfg, T_CHOICE, prefer, .def = NIFTI_AUTO, .names = nifti_form_names,
           .help = "which form is right where a file's two disagree"),
     FIELD(struct check_cfg, T_BOOL, assume_scanner,
           .help = "files without orientation lie along right, anterior, superior"),

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 struct report_config {
-    const char *work, *summary, *dataset, *model, *out;
+    const char *work, *summary, *dataset, *model, *output;
     int training;
     double window_low, window_high;
     int64_t pictures;
@@ -15,7 +15,7 @@ static const char *const training_names[] = {"auto", "all", "none", NULL};
 static const struct field fields[] = {
     FIELD(struct report_config, T_STRING, work, .brief = 'w', .arg = "WORK",
           .help = "work folder with evaluation/summary.json and a model"),
-    FIELD(struct report_config, T_STRING, out, .brief = 'o', .arg = "FILE",
+    FIELD(struct report_config, T_STRING, output, .brief = 'o', .arg = "FILE",
           .help = "HTML file, or a folder for index.html (default WORK/report/index.html)"),
     FIELD(struct report_config, T_STRING, summary, .arg = "FILE",
           .help = "another summary.json of d4m evaluate"),
@@ -33,14 +33,14 @@ static const struct field fields[] = {
           .help = "most cases with pictures, worst first"),
 };
 
-/* --out as a file: itself if it ends in .html or .htm, else index.html in that folder. */
+/* --output as a file: itself if it ends in .html or .htm, else index.html in that folder. */
 static const char *output_path(struct arena *a, const struct report_config *c)
 {
-    if (!c->out)
+    if (!c->output)
         return arena_printf(a, "%s/report/index.html", c->work);
-    if (str_ends(c->out, ".html") || str_ends(c->out, ".htm"))
-        return c->out;
-    return arena_printf(a, "%s/index.html", c->out);
+    if (str_ends(c->output, ".html") || str_ends(c->output, ".htm"))
+        return c->output;
+    return arena_printf(a, "%s/index.html", c->output);
 }
 
 static enum err print(const struct cli *cli, const char *path, const struct report_sources *s)
@@ -77,7 +77,7 @@ static enum err report_main(const struct cli *cli, const void *config)
     struct report_sources s = {0};
     enum err err;
 
-    if (!c->work && !c->out)
+    if (!c->work && !c->output)
         return err_set(ERR_USAGE, "name a work folder (-w) or where the report goes (-o)");
     if (c->window_low >= c->window_high)
         return err_set(ERR_USAGE, "--window-low %g is not below --window-high %g", c->window_low,

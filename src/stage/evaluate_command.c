@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 struct evaluate_config {
-    const char *pred, *ref, *out, *map;
+    const char *pred, *ref, *output, *map;
     int empty;
 };
 
@@ -15,14 +15,13 @@ static const struct field fields[] = {
           .help = "predicted label maps (CASE.nii.gz), or one file"),
     FIELD(struct evaluate_config, T_STRING, ref, .required = true, .arg = "FOLDER",
           .help = "reference label maps of the same names, or one file"),
-    FIELD(struct evaluate_config, T_STRING, out, .required = true, .brief = 'o', .arg = "FOLDER",
+    FIELD(struct evaluate_config, T_STRING, output, .required = true, .brief = 'o', .arg = "FOLDER",
           .help = "where summary.json goes"),
     FIELD(struct evaluate_config, T_CHOICE, empty, .names = empty_policy_names,
           .help = "what empty masks score: exclude leaves undefined scores out, zero gives a missed case "
-                  "precision 0, one "
-                  "gives 1 where both are empty"),
+                  "precision 0, one gives 1 where both are empty"),
     FIELD(struct evaluate_config, T_STRING, map, .arg = "FROM=TO,...",
-          .help = "replace label values before comparing"),
+          .help = "change label values first, for example 255=2,3=2"),
 };
 
 static enum err print(const struct cli *cli, const struct evaluation *e, const json_t *summary)
@@ -69,7 +68,7 @@ static enum err evaluate_main(const struct cli *cli, const void *config)
         .pred = c->pred, .ref = c->ref, .map = c->map, .policy = (enum empty_policy)c->empty};
     struct evaluate_result r = {0};
     json_t *summary = NULL;
-    char *path = path_join(c->out, "summary.json");
+    char *path = path_join(c->output, "summary.json");
     enum err err = path ? ERR_OK : ERR_MEMORY;
 
     TRY_OR(done, err);
@@ -77,7 +76,7 @@ static enum err evaluate_main(const struct cli *cli, const void *config)
     summary = evaluation_json(r.scores, r.extra, r.extras);
     err = summary ? ERR_OK : err_set(ERR_MEMORY, "out of memory for %s", path);
     TRY_OR(done, err);
-    TRY_OR(done, folder_make(c->out));
+    TRY_OR(done, folder_make(c->output));
     TRY_OR(done, json_write(summary, path));
     cli->show_notes(cli);
     TRY_OR(done, print(cli, r.scores, summary));

@@ -16,8 +16,6 @@ struct predict_cfg {
     int prefer; /* enum nifti_form */
 };
 
-static const char *const prefer_names[] = {"auto", "qform", "sform", NULL};
-
 static const struct field fields[] = {
     FIELD(struct predict_cfg, T_STRING, model, .required = true, .arg = "FOLDER_OR_FILE", .brief = 'm',
           .help = "the trained model: its folder, or its model.safetensors"),
@@ -31,10 +29,10 @@ static const struct field fields[] = {
           .help = "phase of images whose names do not end in _000k, for example portal_venous"),
     FIELD(struct predict_cfg, T_BOOL, mirror, .def = 1,
           .help = "average over the eight mirror images (8 times the work)"),
-    FIELD(struct predict_cfg, T_CHOICE, prefer, .names = prefer_names,
-          .help = "which orientation of the header to trust where both disagree"),
+    FIELD(struct predict_cfg, T_CHOICE, prefer, .names = nifti_form_names,
+          .help = "which form is right where a file's two disagree"),
     FIELD(struct predict_cfg, T_BOOL, assume_scanner,
-          .help = "images without any orientation lie along the scanner's axes"),
+          .help = "files without orientation lie along right, anterior, superior"),
 };
 
 /* A run: cases and where their masks go. */

@@ -21,24 +21,22 @@ struct train_cfg {
     bool assume_scanner, resample_labels, skip_bad_cases, force;
 };
 
-static const char *const preset_names[] = {"paper", "demo", NULL};
-static const char *const prefer_names[] = {"auto", "qform", "sform", NULL};
-
 static const struct field train_fields[] = {
     FIELD(struct train_cfg, T_STRING, dataset, .brief = 'd', .arg = "DATASET", .required = true,
           .help = "folder in nnU-Net raw layout; phases may be missing and need not be aligned"),
     FIELD(struct train_cfg, T_STRING, work, .brief = 'w', .arg = "WORK", .required = true,
           .help = "work folder; made if it is not there, resumed if it is"),
-    FIELD(struct train_cfg, T_CHOICE, preset, .names = preset_names, .help = "paper: 96^3, 1000 epochs; demo: minutes on a laptop"),
+    FIELD(struct train_cfg, T_CHOICE, preset, .names = plan_presets, .help = "paper: 96^3, 1000 epochs; demo: minutes on a laptop"),
     FIELD(struct train_cfg, T_STRING, fold, .arg = "K", .help = "0 to 4, or all; default 0, below five cases all"),
     FIELD(struct train_cfg, T_INT, epochs, .def = 0, .min = 0, .max = 1e6, .help = "0: the preset's"),
     FIELD(struct train_cfg, T_INT, iterations, .def = 0, .min = 0, .max = 1e6, .help = "steps per epoch; 0: the preset's"),
     FIELD(struct train_cfg, T_LIST, set, .arg = "KEY=VALUE", .help = "any field of the plan, for example --set lr=3e-3"),
     FIELD(struct train_cfg, T_BOOL, skip_bad_cases, .help = "go on without cases that cannot be used"),
-    FIELD(struct train_cfg, T_STRING, map, .arg = "255=2,3=2", .help = "label values to replace"),
-    FIELD(struct train_cfg, T_CHOICE, prefer, .names = prefer_names, .help = "which affine to take where a file's two disagree"),
-    FIELD(struct train_cfg, T_BOOL, assume_scanner, .help = "files without any affine lie along the scanner's axes"),
-    FIELD(struct train_cfg, T_BOOL, resample_labels, .help = "bring labels that lie on another grid onto the image's"),
+    FIELD(struct train_cfg, T_STRING, map, .arg = "FROM=TO,...",
+          .help = "change label values first, for example 255=2,3=2"),
+    FIELD(struct train_cfg, T_CHOICE, prefer, .names = nifti_form_names, .help = "which form is right where a file's two disagree"),
+    FIELD(struct train_cfg, T_BOOL, assume_scanner, .help = "files without orientation lie along right, anterior, superior"),
+    FIELD(struct train_cfg, T_BOOL, resample_labels, .help = "bring labels on another grid onto their image's"),
     FIELD(struct train_cfg, T_BOOL, force, .help = "start over instead of going on"),
 };
 
@@ -74,7 +72,7 @@ static enum err make_plan(struct session *s)
 {
     const struct train_cfg *c = s->cfg;
 
-    TRY(plan_preset(&s->plan, s->cli->arena, preset_names[c->preset]));
+    TRY(plan_preset(&s->plan, s->cli->arena, plan_presets[c->preset]));
     TRY(case_list_plan(s->cases, &s->plan, s->cli->arena));
     s->plan.seed = (uint64_t)s->cli->common->seed;
     if (c->epochs)

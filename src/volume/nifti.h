@@ -23,6 +23,7 @@
 #include "volume/volume.h"
 
 enum nifti_form { NIFTI_AUTO, NIFTI_QFORM, NIFTI_SFORM };
+extern const char *const nifti_form_names[]; /* "auto", "qform", "sform", NULL */
 
 struct nifti_options {
     enum nifti_form prefer; /* --prefer */

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+const char *const nifti_form_names[] = {"auto", "qform", "sform", NULL};
+
 /* Bounds on what can be a scan, in mm: nothing outside can be meant, and everything inside is safe to compute
  * with. */
 static const double spacing_least = 1e-5, spacing_most = 1e5, offset_most = 1e7;
