@@ -350,6 +350,17 @@ char *json_text(const json_t *j)
     return b.s;
 }
 
+enum err json_print(const json_t *j)
+{
+    char *text = j ? json_text(j) : NULL;
+
+    if (!text)
+        return err_set(ERR_MEMORY, "out of memory while printing the result");
+    puts(text);
+    mem_free(text);
+    return ERR_OK;
+}
+
 json_t *json_number(double v)
 {
     return isfinite(v) ? json_real(v) : json_null();

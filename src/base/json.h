@@ -13,6 +13,7 @@ MUST_USE enum err json_parse(json_t **out, const char *text, size_t size, const 
 MUST_USE enum err json_read(json_t **out, const char *path);
 MUST_USE enum err json_write(const json_t *j, const char *path); /* indented, sorted as built, newline at the end, atomic */
 char             *json_text(const json_t *j);                      /* one line; mem_free; NULL on exhaustion */
+MUST_USE enum err json_print(const json_t *j);                     /* one line on stdout; NULL is exhaustion */
 json_t           *json_number(double v);                           /* new reference: a real, or null if v is not finite */
 
 /* Typed access to object members; `what` is the file (or dotted path) for messages. A missing key is ERR_INPUT. */

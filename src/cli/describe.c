@@ -31,17 +31,13 @@ static json_t *describe_all(void)
 static enum err print_json(void)
 {
     json_t *all;
-    char *text;
+    enum err err;
 
     json_setup();
     all = describe_all();
-    text = all ? json_text(all) : NULL;
+    err = json_print(all);
     json_decref(all);
-    if (!text)
-        return err_set(ERR_MEMORY, "out of memory (while describing the verbs)");
-    puts(text);
-    mem_free(text);
-    return ERR_OK;
+    return err;
 }
 
 static enum err run(const struct cli *cli, const void *cfg)

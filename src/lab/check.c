@@ -27,14 +27,10 @@ static const struct field fields[] = {
 static enum err print_json(const struct check_report *r)
 {
     json_t *j = check_to_json(r);
-    char *text = j ? json_text(j) : NULL;
+    enum err err = json_print(j);
 
     json_decref(j);
-    if (!text)
-        return err_set(ERR_MEMORY, "out of memory while listing findings");
-    puts(text);
-    mem_free(text);
-    return ERR_OK;
+    return err;
 }
 
 static void print_lines(const struct check_report *r)

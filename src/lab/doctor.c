@@ -45,20 +45,16 @@ static struct machine look(const struct cli_common *c)
 static enum err print_json(const struct machine *m)
 {
     json_t *j;
-    char *text;
+    enum err err;
 
     json_setup();
     j = json_pack("{s:s, s:s, s:s, s:b, s:i, s:I, s:I, s:I, s:s}", "cpu", m->cpu, "isa", m->isa, "isa_used",
                   m->used, "usable", (int)m->usable, "cpus", m->cpus, "threads", (json_int_t)m->threads,
                   "memory_available", (json_int_t)m->available, "memory_limit", (json_int_t)m->limit,
                   "huge_pages", m->huge_pages);
-    text = j ? json_text(j) : NULL;
+    err = json_print(j);
     json_decref(j);
-    if (!text)
-        return err_set(ERR_MEMORY, "out of memory (while describing the machine)");
-    puts(text);
-    mem_free(text);
-    return ERR_OK;
+    return err;
 }
 
 static void print_text(const struct machine *m)

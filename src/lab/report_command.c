@@ -46,7 +46,7 @@ static const char *output_path(struct arena *a, const struct report_config *c)
 static enum err print(const struct cli *cli, const char *path, const struct report_sources *s)
 {
     json_t *j;
-    char *text;
+    enum err err;
 
     if (!cli->common->json) {
         puts(path);
@@ -55,13 +55,9 @@ static enum err print(const struct cli *cli, const char *path, const struct repo
     json_setup();
     j = json_pack("{s:s, s:I, s:I}", "report", path, "cases", (json_int_t)s->count, "warnings",
                   (json_int_t)s->warnings.count);
-    text = j ? json_text(j) : NULL;
+    err = json_print(j);
     json_decref(j);
-    if (!text)
-        return err_set(ERR_MEMORY, "out of memory for the result");
-    puts(text);
-    mem_free(text);
-    return ERR_OK;
+    return err;
 }
 
 static enum err report_main(const struct cli *cli, const void *config)

@@ -47,14 +47,10 @@ static json_t *file_json(const struct safetensors *s, const char *path)
 static enum err print_json(const struct safetensors *s, const char *path)
 {
     json_t *j = file_json(s, path);
-    char *text = j ? json_text(j) : NULL;
+    enum err err = json_print(j);
 
     json_decref(j);
-    if (!text)
-        return err_set(ERR_MEMORY, "out of memory (while listing %s)", path);
-    puts(text);
-    mem_free(text);
-    return ERR_OK;
+    return err;
 }
 
 /* Names come from the file: control characters must not reach a terminal. */

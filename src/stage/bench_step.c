@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/par.h"
 #include "base/rng.h"
+#include "base/str.h"
 #include "backend/backend.h"
 #include "graph/program.h"
 #include "train/step.h"
@@ -21,6 +22,7 @@ static const char *const net_names[] = {"nnunet", "nnunet-residual", NULL};
 struct bench_step {
     int net;
     int64_t patch[3], batch, channels, classes, steps;
+    bool program;
 };
 
 static const struct field fields[] = {
@@ -34,6 +36,8 @@ static const struct field fields[] = {
           .help = "classes, background included"),
     FIELD(struct bench_step, T_INT, steps, .def = 3, .min = 1, .max = STEPS_MAX,
           .help = "timed steps behind one that is not; the median counts"),
+    FIELD(struct bench_step, T_BOOL, program,
+          .help = "also list the program: every kernel with its shape, place and time (not with --json)"),
 };
 
 struct bench {
@@ -194,24 +198,23 @@ static enum err print_json(const struct bench *b, const struct cli *cli)
 {
     const struct bench_step *c = b->cfg;
     char cpu[64];
-    char *text;
-    json_t *j = json_pack("{s:s, s:[I,I,I], s:I, s:I, s:I, s:I, s:s, s:s, s:f, s:f, s:f, s:I, s:I, s:f, s:o}",
-                          "net", net_names[c->net], "patch", (json_int_t)c->patch[0], (json_int_t)c->patch[1],
-                          (json_int_t)c->patch[2], "batch", (json_int_t)c->batch, "channels",
-                          (json_int_t)c->channels, "parameters", (json_int_t)nn_size(b->m), "threads",
-                          (json_int_t)par_threads(), "isa", cpu_isa_name((enum cpu_isa)cli->common->isa),
-                          "cpu", cpu_model(cpu), "seconds_per_step", b->seconds, "gflop_per_step",
-                          1e-9 * flops_per_step(b), "gflop_per_second", 1e-9 * flops_per_step(b) / b->seconds,
-                          "planned_bytes", (json_int_t)planned_bytes(b), "peak_bytes", (json_int_t)mem_peak(),
-                          "loss", program_scalar(b->p, "loss"), "ops", ops_json(b));
+    enum err err;
+    json_t *j;
 
-    text = j ? json_text(j) : NULL;
+    json_setup();
+    j = json_pack("{s:s, s:[I,I,I], s:I, s:I, s:I, s:I, s:s, s:s, s:f, s:f, s:f, s:I, s:I, s:f, s:o}", "net",
+                  net_names[c->net], "patch", (json_int_t)c->patch[0], (json_int_t)c->patch[1],
+                  (json_int_t)c->patch[2], "batch", (json_int_t)c->batch, "channels", (json_int_t)c->channels,
+                  "parameters", (json_int_t)nn_size(b->m), "threads", (json_int_t)par_threads(), "isa",
+                  cpu_isa_name((enum cpu_isa)cli->common->isa), "cpu", cpu_model(cpu), "seconds_per_step",
+                  b->seconds, "gflop_per_step", 1e-9 * flops_per_step(b), "gflop_per_second",
+                  1e-9 * flops_per_step(b) / b->seconds, "planned_bytes", (json_int_t)planned_bytes(b),
+                  "peak_bytes", (json_int_t)mem_peak(), "loss", program_scalar(b->p, "loss"), "ops",
+                  ops_json(b));
+
+    err = json_print(j);
     json_decref(j);
-    if (!text)
-        return ERR_MEMORY;
-    puts(text);
-    mem_free(text);
-    return ERR_OK;
+    return err;
 }
 
 static void print_text(const struct bench *b)
@@ -237,6 +240,19 @@ static void print_text(const struct bench *b)
     }
 }
 
+static enum err print_program(const struct bench *b)
+{
+    struct str text = {0};
+    enum err err;
+
+    program_dump(b->p, &text);
+    err = str_status(&text);
+    if (!err)
+        printf("\n%s", text.s);
+    str_free(&text);
+    return err;
+}
+
 static enum err run(const struct cli *cli, const void *cfg)
 {
     struct bench b = {.cfg = cfg};
@@ -251,6 +267,8 @@ static enum err run(const struct cli *cli, const void *cfg)
         err = print_json(&b, cli);
     else
         print_text(&b);
+    if (b.cfg->program && !cli->common->json)
+        err = print_program(&b);
 done:
     program_free(b.p);
     nn_free(b.m);

@@ -27,17 +27,10 @@ static const struct field fields[] = {
 static enum err print(const struct cli *cli, const struct evaluation *e, const json_t *summary)
 {
     struct str table = {0};
-    char *text;
     enum err err;
 
-    if (cli->common->json) {
-        text = json_text(summary);
-        if (!text)
-            return ERR_MEMORY;
-        puts(text);
-        mem_free(text);
-        return ERR_OK;
-    }
+    if (cli->common->json)
+        return json_print(summary);
     err = evaluation_table(e, &table);
     if (!err)
         fputs(table.s, stdout);

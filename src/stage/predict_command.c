@@ -206,15 +206,7 @@ static enum err run_cases(struct outputs *o, const struct predict_options *optio
 
 static enum err print_result(const struct outputs *o)
 {
-    char *text = o->cli->common->json ? json_text(o->result) : NULL;
-
-    if (!o->cli->common->json)
-        return ERR_OK;
-    if (!text)
-        return err_set(ERR_MEMORY, "out of memory (while printing the result)");
-    puts(text);
-    mem_free(text);
-    return ERR_OK;
+    return o->cli->common->json ? json_print(o->result) : ERR_OK;
 }
 
 static enum err predict_list(struct outputs *o, const struct predict_cfg *cfg, const struct segmenter *net)

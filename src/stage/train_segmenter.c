@@ -205,6 +205,21 @@ static enum err run_session(struct session *s)
     return train(s);
 }
 
+static enum err print_result(const struct session *s)
+{
+    json_t *j;
+    enum err err;
+
+    if (!s->cli->common->json) {
+        puts(s->folder);
+        return ERR_OK;
+    }
+    j = json_pack("{s:s}", "model", s->folder);
+    err = json_print(j);
+    json_decref(j);
+    return err;
+}
+
 static enum err run(const struct cli *cli, const void *cfg)
 {
     struct session s = {.cli = cli, .cfg = cfg};
@@ -216,9 +231,7 @@ static enum err run(const struct cli *cli, const void *cfg)
     mem_free(s.train);
     split_free(&s.split);
     case_list_free(s.cases);
-    if (!err)
-        puts(s.folder);
-    return err;
+    return err ? err : print_result(&s);
 }
 
 const struct command cmd_train_segmenter = {

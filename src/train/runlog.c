@@ -42,25 +42,20 @@ void run_log_close(struct run_log *l)
     l->path = NULL;
 }
 
-static json_t *number(double v)
-{
-    return isnan(v) ? json_null() : json_real(v);
-}
-
 static json_t *dice_json(const struct run_log *l, const struct epoch_log *e)
 {
     json_t *dice = json_object();
 
     for (int64_t k = 1; dice && k < l->classes; k++)
-        json_object_set_new(dice, l->class_name[k], number(e->dice[k - 1]));
+        json_object_set_new(dice, l->class_name[k], json_number(e->dice[k - 1]));
     return dice;
 }
 
 static json_t *epoch_json(const struct run_log *l, const struct epoch_log *e)
 {
     return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:f, s:f, s:f, s:f}", "epoch", (json_int_t)e->epoch, "step",
-                     (json_int_t)e->step, "train_loss", number(e->train_loss), "val_loss", number(e->val_loss), "dice", dice_json(l, e),
-                     "mean_dice", number(e->mean_dice), "ema", number(e->ema < 0 ? NAN : e->ema), "lr", e->lr, "seconds_load",
+                     (json_int_t)e->step, "train_loss", json_number(e->train_loss), "val_loss", json_number(e->val_loss), "dice", dice_json(l, e),
+                     "mean_dice", json_number(e->mean_dice), "ema", json_number(e->ema < 0 ? NAN : e->ema), "lr", e->lr, "seconds_load",
                      e->seconds_load, "seconds_augment", e->seconds_augment, "seconds_compute", e->seconds_compute);
 }
 
