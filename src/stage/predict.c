@@ -79,8 +79,9 @@ static void drop_phases(struct prepared *p)
     p->label = NULL;
 }
 
-enum err predict_prepared(struct volume **mask, struct prepared *p, const struct predict_options *o,
-                          bool consume)
+/* The network part: mask (uint8 on p->ras, RAS order) of a prepared case, liver rule included where there are
+ * classes liver and tumour. The phases are freed as soon as they are not needed any more. */
+static enum err segment(struct volume **mask, struct prepared *p, const struct predict_options *o)
 {
     struct watch w = {o, p->name};
     struct sliding s = windows(o);
@@ -97,8 +98,7 @@ enum err predict_prepared(struct volume **mask, struct prepared *p, const struct
     TRY_OR(done, export_take(e, &m));
     export_free(e);
     e = NULL;
-    if (consume)
-        drop_phases(p);
+    drop_phases(p);
     if (s.classes > 2)
         TRY_OR(done, export_keep_liver(m));
     *mask = m;
@@ -163,7 +163,7 @@ enum err predict_case(json_t **record, const struct case_files *files, const str
     for (int i = 0; i < p->phases; i++)
         r.used[i] = p->phase[i] != NULL;
     r.seconds_prepare = clock_now() - start;
-    TRY_OR(done, predict_prepared(&mask, p, o, true));
+    TRY_OR(done, segment(&mask, p, o));
     r.mask = mask;
     r.seconds = clock_now() - start;
     TRY_OR(done, predict_record_make(record, &r));

@@ -34,12 +34,6 @@ MUST_USE enum err predict_memory(struct predict_bytes *b, const struct case_file
  * numbers, before anything is read if it would not fit. */
 MUST_USE enum err predict_case(json_t **record, const struct case_files *c, const struct predict_options *o,
                                const char *mask_path);
-/* The network part alone: mask (uint8 on p->ras, RAS order) of a prepared case, liver rule included where
- * there are classes liver and tumour. Validation uses it too. With `consume` the phases are freed as soon as
- * they are not needed any more. */
-MUST_USE enum err predict_prepared(struct volume **mask, struct prepared *p, const struct predict_options *o,
-                                   bool consume);
-
 extern const struct command cmd_predict;
 
 #endif
