@@ -63,6 +63,7 @@ json_t           *cfg_to_json(struct cfg_table t, const void *cfg); /* new refer
  * front of words that are no options. */
 MUST_USE enum err cfg_parse(struct cfg_table t, void *cfg, struct arena *a, int argc, char **argv);
 void              cfg_help(struct cfg_table t, struct str *out); /* one aligned line a field, with range and default */
+void              cfg_help_keys(struct cfg_table t, struct str *out); /* the same with bare keys, as --set KEY=VALUE takes them */
 json_t           *cfg_schema(struct cfg_table t);
 
 #endif

@@ -93,20 +93,27 @@ static void add_facts(struct str *b, const struct field *f)
     str_free(&s);
 }
 
-void cfg_help(struct cfg_table t, struct str *out)
+/* "  spacing X,X,X": a key of a table that is no command line. */
+static void add_key(struct str *b, const struct field *f)
+{
+    str_addf(b, "  %s%s", f->name, f->type == T_BOOL ? " true|false" : "");
+    add_arg(b, f);
+}
+
+static void add_lines(struct cfg_table t, void (*left)(struct str *b, const struct field *f), struct str *out)
 {
     size_t width = 0, start;
 
     for (size_t i = 0; i < t.count; i++) {
-        struct str left = {0};
-        add_left(&left, &t.field[i]);
-        if (left.len > width && left.len <= 36)
-            width = left.len;
-        str_free(&left);
+        struct str text = {0};
+        left(&text, &t.field[i]);
+        if (text.len > width && text.len <= 36)
+            width = text.len;
+        str_free(&text);
     }
     for (size_t i = 0; i < t.count; i++) {
         start = out->len;
-        add_left(out, &t.field[i]);
+        left(out, &t.field[i]);
         if (out->len - start > width)
             str_addf(out, "\n%*s", (int)width, "");
         else
@@ -115,6 +122,16 @@ void cfg_help(struct cfg_table t, struct str *out)
         add_facts(out, &t.field[i]);
         str_add(out, "\n");
     }
+}
+
+void cfg_help(struct cfg_table t, struct str *out)
+{
+    add_lines(t, add_left, out);
+}
+
+void cfg_help_keys(struct cfg_table t, struct str *out)
+{
+    add_lines(t, add_key, out);
 }
 
 /* Takes v; 0 on success as in jansson. */

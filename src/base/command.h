@@ -39,6 +39,7 @@ struct command {
     const char *example; /* arguments of a typical call, without "d4m NAME" */
     struct cfg_table table;
     size_t cfg_size; /* sizeof the struct that the table describes */
+    const struct cfg_table *set; /* the keys of --set KEY=VALUE; NULL without that option */
     enum err (*run)(const struct cli *cli, const void *cfg);
 };
 

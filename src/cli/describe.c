@@ -8,8 +8,8 @@
 
 static json_t *describe_verb(const struct command *c)
 {
-    return json_pack("{s:s, s:s, s:s, s:o}", "name", c->name, "summary", c->summary, "example", c->example,
-                     "fields", cfg_schema(c->table));
+    return json_pack("{s:s, s:s, s:s, s:o, s:o*}", "name", c->name, "summary", c->summary, "example", c->example,
+                     "fields", cfg_schema(c->table), "set", c->set ? cfg_schema(*c->set) : NULL);
 }
 
 /* New reference; NULL on exhaustion. */
@@ -51,6 +51,8 @@ static enum err run(const struct cli *cli, const void *cfg)
     for (size_t i = 0; commands[i]; i++) {
         str_addf(&b, "d4m %s: %s\n", commands[i]->name, commands[i]->summary);
         cfg_help(commands[i]->table, &b);
+        if (commands[i]->set)
+            cfg_help_keys(*commands[i]->set, &b);
         str_add(&b, "\n");
     }
     str_add(&b, "Every verb takes:\n");

@@ -8,6 +8,10 @@ void cli_help_verb(const struct command *c, struct str *out)
     str_addf(out, "d4m %s: %s\n\n  d4m %s%s%s\n\n", c->name, c->summary, c->name, c->example[0] ? " " : "",
              c->example);
     cfg_help(c->table, out);
+    if (c->set) {
+        str_add(out, "\n--set takes KEY=VALUE with these keys:\n");
+        cfg_help_keys(*c->set, out);
+    }
     str_add(out, c->table.count ? "\nEvery verb takes:\n" : "Every verb takes:\n");
     cfg_help(cli_common_table, out);
 }

@@ -30,7 +30,7 @@ static const struct field train_fields[] = {
     FIELD(struct train_cfg, T_STRING, fold, .arg = "K", .help = "0 to 4, or all; default 0, below five cases all"),
     FIELD(struct train_cfg, T_INT, epochs, .def = 0, .min = 0, .max = 1e6, .help = "0: the preset's"),
     FIELD(struct train_cfg, T_INT, iterations, .def = 0, .min = 0, .max = 1e6, .help = "steps per epoch; 0: the preset's"),
-    FIELD(struct train_cfg, T_LIST, set, .arg = "KEY=VALUE", .help = "any field of the plan, for example --set lr=3e-3"),
+    FIELD(struct train_cfg, T_LIST, set, .arg = "KEY=VALUE", .help = "a field of the plan (below, with the paper values), for example --set lr=3e-3"),
     FIELD(struct train_cfg, T_BOOL, skip_bad_cases, .help = "go on without cases that cannot be used"),
     FIELD(struct train_cfg, T_STRING, map, .arg = "FROM=TO,...",
           .help = "change label values first, for example 255=2,3=2"),
@@ -240,5 +240,6 @@ const struct command cmd_train_segmenter = {
     .example = "-d Dataset001_Liver -w work --preset demo",
     .table = CFG_TABLE(train_fields),
     .cfg_size = sizeof(struct train_cfg),
+    .set = &plan_table,
     .run = run,
 };

@@ -8,6 +8,7 @@ expect 0 '"isa"' "$d4m" doctor --json
 expect 2 "did you mean 'd4m doctor'" "$d4m" docter
 expect 2 'error: .*cannot be read' "$d4m" weights show /nonexistent/file
 expect 0 '^$|d4m' "$d4m" describe
+expect 0 '^  spacing X,X,X +voxel size' "$d4m" train segmenter --help
 expect 0 '"verbs"' "$d4m" describe --json
 
 # an empty set of tensors, then a broken one
