@@ -1,7 +1,7 @@
 /* Which files make a case. A case has up to PLAN_MAX_PHASES phase images (some may be missing), and in
  * training a label. The list comes from a data set in nnU-Net's raw layout (case_list_read) or from what a
  * user names for prediction (case_list_find). Everything lives in the list's arena. Rules:
- * spec/input-rules.md, "Labels and data sets". */
+ * input-rules.md, "Labels and data sets". */
 #ifndef D4M_DATA_CASES_H
 #define D4M_DATA_CASES_H
 
@@ -92,7 +92,7 @@ struct split {
     size_t *train, *val; /* mem_new */
     size_t trains, vals;
 };
-/* Fold `fold` of five (spec/seg-nnunet.md section 6), or of `folder`/splits_final.json if that exists (folder
+/* Fold `fold` of five (seg-nnunet.md section 6), or of `folder`/splits_final.json if that exists (folder
  * may be NULL). FOLD_ALL, and any fold below five cases without a splits file: all cases are both. */
 MUST_USE enum err split_make(struct split *s, const struct case_list *l, const char *folder, int fold,
                              struct notes *n);

@@ -1,5 +1,5 @@
 /* Is this data usable? Named findings about one image or a whole data set: errors (training would refuse it)
- * and warnings. Rules: spec/input-rules.md. Names, beside those of volume/nifti.h and of the notes in
+ * and warnings. Rules: input-rules.md. Names, beside those of volume/nifti.h and of the notes in
  * cases.h:
  *
  * - errors: dataset, no-portal-venous, no-label, label-grid, label-values, phase-overlap, image, label

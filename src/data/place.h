@@ -1,5 +1,5 @@
 /* Bringing the files of one case together: every phase and the label on the reference phase's grid, in RAS
- * order. Rules: spec/input-rules.md, "Geometry" and "Labels". (Registration will slot in here.) */
+ * order. Rules: input-rules.md, "Geometry" and "Labels". (Registration will slot in here.) */
 #ifndef D4M_DATA_PLACE_H
 #define D4M_DATA_PLACE_H
 

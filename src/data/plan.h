@@ -1,6 +1,6 @@
 /* The plan of a segmenter: everything that a preset fixes, one field each, written into every run folder and
- * model as plan.json. A preset is a row of defaults over one table (issue table; spec/seg-nnunet.md,
- * spec/seg-backbones.md section 11). */
+ * model as plan.json. A preset is a row of defaults over one table (docs/sources.md:
+ * seg-nnunet.md; seg-backbones.md section 11). */
 #ifndef D4M_DATA_PLAN_H
 #define D4M_DATA_PLAN_H
 

@@ -1,5 +1,5 @@
 /* Changing the number of samples along the axes of an array, edges on edges: nnU-Net's resize primitive
- * (spec/seg-nnunet.md section 5.3). Arrays are (x, y, z) with x fastest, like volumes. Results do not depend
+ * (seg-nnunet.md section 5.3). Arrays are (x, y, z) with x fastest, like volumes. Results do not depend
  * on the thread count. */
 #ifndef D4M_IMAGE_RESIZE_H
 #define D4M_IMAGE_RESIZE_H

@@ -1,5 +1,5 @@
 /* Compares a folder of predicted label maps with a folder of references, in physical space. Rules:
- * spec/input-rules.md, "Evaluation". */
+ * input-rules.md, "Evaluation". */
 #ifndef D4M_STAGE_EVALUATE_H
 #define D4M_STAGE_EVALUATE_H
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The generator of spec/seg-nnunet.md section 20. */
+/* The generator of seg-nnunet.md section 20. */
 static void generate(const char *name, int64_t n, double *out)
 {
     uint32_t s = 2166136261u;
