@@ -26,7 +26,7 @@ install: all
 
 format:
 	@scripts/setup format
-	@clang-format -i src/*/*.c src/*/*/*.c tests/*/*.c fuzz/*.c
+	@clang-format -i src/*/*.[ch] src/*/*/*.[ch] tests/*.h tests/*/*.[ch] fuzz/*.c bench/*.c scripts/*.c
 
 clean:
 	@rm -rf build build-*

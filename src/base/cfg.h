@@ -41,7 +41,10 @@ struct field {
     bool        positional; /* taken from bare arguments, in table order; a T_LIST takes all that are left */
 };
 
-#define FIELD(strukt, ty, member, ...) {.name = #member, .type = ty, .offset = offsetof(strukt, member), __VA_ARGS__}
+/* clang-format off */
+#define FIELD(strukt, ty, member, ...) \
+    {.name = #member, .type = ty, .offset = offsetof(strukt, member), __VA_ARGS__}
+/* clang-format on */
 
 struct cfg_table {
     const struct field *field;

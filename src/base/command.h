@@ -43,6 +43,8 @@ struct command {
     enum err (*run)(const struct cli *cli, const void *cfg);
 };
 
+/* clang-format off */
 #define CFG_TABLE(fields) {(fields), sizeof(fields) / sizeof *(fields)}
+/* clang-format on */
 
 #endif

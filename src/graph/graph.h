@@ -20,7 +20,9 @@ struct conv {
     int64_t size[3];                                  /* conv_dx: spatial size of its output; 0: the smallest that fits */
     int64_t no_bias;                                  /* 1: without bias (layers only) */
 };
+/* clang-format off */
 #define CUBE(k) {k, k, k}
+/* clang-format on */
 
 union attr {
     const char *name; /* input, state: interned */
