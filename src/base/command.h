@@ -1,6 +1,7 @@
-/* What a verb of the command line is: a row with a field table and a run function. Verbs live in stage/ and lab/, each as one
- * `const struct command cmd_NAME`; cli/ lists the rows, parses, prints messages and chooses the exit code. A run function gets
- * its parsed config and a struct cli; it writes results to stdout and returns an error like any function. */
+/* What a verb of the command line is: a row with a field table and a run function. Verbs live in stage/ and
+ * lab/, each as one `const struct command cmd_NAME`; cli/ lists the rows, parses, prints messages and chooses
+ * the exit code. A run function gets its parsed config and a struct cli; it writes results to stdout and
+ * returns an error like any function. */
 #ifndef D4M_BASE_COMMAND_H
 #define D4M_BASE_COMMAND_H
 
@@ -29,8 +30,9 @@ struct cli {
     struct arena *arena;             /* lives as long as the run */
     struct notes *notes;             /* warnings; printed behind the run at the latest */
     const struct progress *progress; /* silent with --quiet */
-    atomic_int *stop;                /* not 0 after SIGINT or SIGTERM: finish the step, save, return ERR_STOPPED */
-    void (*show_notes)(const struct cli *cli); /* prints the notes that are not printed yet; they stay in the list */
+    atomic_int *stop; /* not 0 after SIGINT or SIGTERM: finish the step, save, return ERR_STOPPED */
+    /* prints the notes that are not printed yet; they stay in the list */
+    void (*show_notes)(const struct cli *cli);
 };
 
 struct command {
@@ -38,7 +40,7 @@ struct command {
     const char *summary; /* one line, lower case, no full stop */
     const char *example; /* arguments of a typical call, without "d4m NAME" */
     struct cfg_table table;
-    size_t cfg_size; /* sizeof the struct that the table describes */
+    size_t cfg_size;             /* sizeof the struct that the table describes */
     const struct cfg_table *set; /* the keys of --set KEY=VALUE; NULL without that option */
     enum err (*run)(const struct cli *cli, const void *cfg);
 };

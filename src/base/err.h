@@ -1,5 +1,6 @@
-/* Errors as values. Whoever detects a failure writes one message (what, where, what to do) with err_set and returns the
- * code; callers pass it on and may add a line of context with err_while. Codes 0..9 are the program's exit codes. */
+/* Errors as values. Whoever detects a failure writes one message (what, where, what to do) with err_set and
+ * returns the code; callers pass it on and may add a line of context with err_while. Codes 0..9 are the
+ * program's exit codes. */
 #ifndef D4M_BASE_ERR_H
 #define D4M_BASE_ERR_H
 
@@ -29,17 +30,17 @@ const char *err_text(void);
 /* Exit code of the process for `code`. */
 int err_exit_code(enum err code);
 
-#define TRY(call)                                                                                                      \
-    do {                                                                                                               \
-        enum err try_ = (call);                                                                                        \
-        if (try_)                                                                                                      \
-            return try_;                                                                                               \
+#define TRY(call)                                                                                            \
+    do {                                                                                                     \
+        enum err try_ = (call);                                                                              \
+        if (try_)                                                                                            \
+            return try_;                                                                                     \
     } while (0)
-#define TRY_OR(label, call)                                                                                            \
-    do {                                                                                                               \
-        err = (call);                                                                                                  \
-        if (err)                                                                                                       \
-            goto label;                                                                                                \
+#define TRY_OR(label, call)                                                                                  \
+    do {                                                                                                     \
+        err = (call);                                                                                        \
+        if (err)                                                                                             \
+            goto label;                                                                                      \
     } while (0)
 
 #endif

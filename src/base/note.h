@@ -1,5 +1,6 @@
 /* Warnings as data. A function that meets something worth telling appends a note; the command prints notes as
- * "warning: ..." lines and stores them in result.json. A NULL list is accepted everywhere and drops the notes. */
+ * "warning: ..." lines and stores them in result.json. A NULL list is accepted everywhere and drops the
+ * notes. */
 #ifndef D4M_BASE_NOTE_H
 #define D4M_BASE_NOTE_H
 
@@ -13,7 +14,7 @@ struct note {
 
 struct notes {
     struct note *item;
-    size_t       count, room;
+    size_t count, room;
 };
 
 void note_add(struct notes *list, const char *name, const char *fmt, ...) PRINTF_LIKE(3, 4);

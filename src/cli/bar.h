@@ -24,6 +24,6 @@ struct bar {
 
 /* Fills a progress that draws into b; b must live as long. */
 struct progress bar_progress(struct bar *b);
-void            bar_clear(struct bar *b); /* takes the bar off the terminal before another line is printed */
+void bar_clear(struct bar *b); /* takes the bar off the terminal before another line is printed */
 
 #endif

@@ -1,5 +1,5 @@
-/* The command line: finds the verb, parses its options and the common ones, runs it, prints warnings and the error, and gives
- * the exit code of err.h. Results go to stdout, everything else to stderr. */
+/* The command line: finds the verb, parses its options and the common ones, runs it, prints warnings and the
+ * error, and gives the exit code of err.h. Results go to stdout, everything else to stderr. */
 #ifndef D4M_CLI_CLI_H
 #define D4M_CLI_CLI_H
 

@@ -1,6 +1,6 @@
-/* Reverse mode, graph to graph. A sweep walks the nodes from the last to the first and asks each row for its vjp; rows without
- * one are differentiated through their expansion. Since gradients are built from public ops, sweeps can be nested and
- * repeated: second derivatives need nothing more. */
+/* Reverse mode, graph to graph. A sweep walks the nodes from the last to the first and asks each row for its
+ * vjp; rows without one are differentiated through their expansion. Since gradients are built from public
+ * ops, sweeps can be nested and repeated: second derivatives need nothing more. */
 #include "graph/graph.h"
 
 #include "base/mem.h"
@@ -140,7 +140,8 @@ static void sweep_run(struct sweep *s, int n_y, const val y[], const val dy[])
     graph_scope_set(s->g, scope);
 }
 
-static void vjp(struct graph *g, bool stop, int n_y, const val y[], const val dy[], int n_x, const val x[], val dx[])
+static void vjp(struct graph *g, bool stop, int n_y, const val y[], const val dy[], int n_x, const val x[],
+                val dx[])
 {
     struct sweep s = {.g = g, .values = graph_values(g), .stop = stop};
     size_t size = (size_t)s.values + 1;

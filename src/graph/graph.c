@@ -357,7 +357,8 @@ static val graph_source(struct graph *g, int op, const char *name, enum dtype ty
     if (have) {
         if (have->out_type[0] == type && dims_equal(&have->out_dims[0], &dims))
             return node_out(have, 0);
-        graph_fail(g, err_set(ERR_SHAPE, "%s %s is declared twice with different shapes", op_rows[op]->name, name));
+        graph_fail(
+            g, err_set(ERR_SHAPE, "%s %s is declared twice with different shapes", op_rows[op]->name, name));
         return (val){0};
     }
     memset(&n, 0, sizeof n);
@@ -407,7 +408,8 @@ void graph_assign(struct graph *g, val state, val value, val when)
         return;
     if (!s || s->id != OP_STATE || !graph_node_of(g, value) || !dims_equal(&a, &b) ||
         graph_type(g, state) != graph_type(g, value))
-        graph_fail(g, err_set(ERR_SHAPE, "assignment in %s: the target must be a state of the value's shape", g->scope));
+        graph_fail(g, err_set(ERR_SHAPE, "assignment in %s: the target must be a state of the value's shape",
+                              g->scope));
     else if (!grow(&g->assign, &g->assign_room, g->assigns + 1, sizeof *g->assign))
         graph_fail(g, ERR_MEMORY);
     else

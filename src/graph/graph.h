@@ -1,6 +1,6 @@
-/* A symbolic graph: append-only, single assignment. A node is an op, its attributes and its inputs; equal nodes are the same
- * node. The graph owns its nodes (one arena, they never move) and latches the first error of any builder call; later calls
- * return the null value, so model code checks once, with graph_status. */
+/* A symbolic graph: append-only, single assignment. A node is an op, its attributes and its inputs; equal
+ * nodes are the same node. The graph owns its nodes (one arena, they never move) and latches the first error
+ * of any builder call; later calls return the null value, so model code checks once, with graph_status. */
 #ifndef D4M_GRAPH_GRAPH_H
 #define D4M_GRAPH_GRAPH_H
 
@@ -12,13 +12,14 @@ typedef struct {
     uint32_t id;
 } val; /* one output of one node; 0 is the null value */
 
-/* Geometry of a convolution; D, H, W order. All zero means kernel 1, stride 1, no padding, dilation 1, one group. */
+/* Geometry of a convolution; D, H, W order. All zero means kernel 1, stride 1, no padding, dilation 1, one
+ * group. */
 struct conv {
-    int64_t out;                                      /* output channels (layers only) */
+    int64_t out; /* output channels (layers only) */
     int64_t kernel[3], stride[3], pad[3], dilation[3];
     int64_t groups;
-    int64_t size[3];                                  /* conv_dx: spatial size of its output; 0: the smallest that fits */
-    int64_t no_bias;                                  /* 1: without bias (layers only) */
+    int64_t size[3]; /* conv_dx: spatial size of its output; 0: the smallest that fits */
+    int64_t no_bias; /* 1: without bias (layers only) */
 };
 /* clang-format off */
 #define CUBE(k) {k, k, k}
@@ -47,21 +48,21 @@ union attr {
         bool transpose_a, transpose_b;
     } matmul;
     struct {
-        int64_t groups;   /* 0: one per channel (instance norm) */
+        int64_t groups;    /* 0: one per channel (instance norm) */
         double eps, slope; /* slope of the leaky ReLU of norm_act */
     } norm;
     struct {
-        int squared;        /* 0: nnU-Net's Dice (seg-nnunet.md section 9); 1: squared denominators, all classes */
+        int squared; /* 0: nnU-Net's Dice (seg-nnunet.md section 9); 1: squared denominators, all classes */
         double ce_weight;
-        int batch;          /* sums over the batch too */
+        int batch; /* sums over the batch too */
     } loss;
     struct {
-        uint64_t stream;    /* of the scope path and call index */
+        uint64_t stream; /* of the scope path and call index */
         struct dims dims;
     } random;
     struct {
         double momentum, decay, beta1, beta2, eps;
-        int64_t count;      /* parameter tensors */
+        int64_t count; /* parameter tensors */
     } update;
     enum dtype type; /* cast */
     int64_t count;   /* one_hot: classes */
@@ -85,24 +86,26 @@ struct graph;
 
 /* A graph whose real numbers are `real` (DT_F32 or DT_F64). NULL on exhaustion. */
 struct graph *graph_new(enum dtype real);
-void          graph_free(struct graph *g);
-enum err      graph_status(const struct graph *g);
-void          graph_fail(struct graph *g, enum err err); /* latches err, whose message err_set has recorded */
-enum dtype    graph_real(const struct graph *g);
+void graph_free(struct graph *g);
+enum err graph_status(const struct graph *g);
+void graph_fail(struct graph *g, enum err err); /* latches err, whose message err_set has recorded */
+enum dtype graph_real(const struct graph *g);
 
 /* Generic builder: what every op_* function ends in. Returns output 0; graph_out gives the others. */
 val graph_node(struct graph *g, int op, const union attr *attr, int n_in, const val in[]);
 val graph_out(const struct graph *g, val first, int index);
 
 const struct node *graph_node_of(const struct graph *g, val v);
-struct dims        graph_dims(const struct graph *g, val v); /* of the null value: rank 0 */
-enum dtype         graph_type(const struct graph *g, val v);
-uint32_t           graph_values(const struct graph *g); /* ids are 1 .. this */
+struct dims graph_dims(const struct graph *g, val v); /* of the null value: rank 0 */
+enum dtype graph_type(const struct graph *g, val v);
+uint32_t graph_values(const struct graph *g); /* ids are 1 .. this */
 
-val  graph_input(struct graph *g, const char *name, enum dtype type, struct dims dims);
-val  graph_state(struct graph *g, const char *name, enum dtype type, struct dims dims); /* a named tensor of the store */
+val graph_input(struct graph *g, const char *name, enum dtype type, struct dims dims);
+/* a named tensor of the store */
+val graph_state(struct graph *g, const char *name, enum dtype type, struct dims dims);
 void graph_output(struct graph *g, const char *name, val v);
-/* After every read of the old value, last in the program, only if `when` (a scalar; null: always) is not zero. */
+/* After every read of the old value, last in the program, only if `when` (a scalar; null: always) is not
+ * zero. */
 void graph_assign(struct graph *g, val state, val value, val when);
 
 /* The null value for builders that failed. */
@@ -111,11 +114,12 @@ static inline bool graph_null(val v)
     return v.id == 0;
 }
 
-/* grad[i] = d sum(y) / d wrt[i], as graph. An op without derivative on the way is an error that names it and its scope. */
+/* grad[i] = d sum(y) / d wrt[i], as graph. An op without derivative on the way is an error that names it and
+ * its scope. */
 void graph_grad(struct graph *g, val y, int n, const val wrt[], val grad[]);
 
-/* dx[i] = sum over j of dy[j] * d y[j] / d x[i], with the x held as independent leaves (what a row's expand needs). A null dy[j]
- * counts as zero; dx[i] is null where x[i] has no influence. */
+/* dx[i] = sum over j of dy[j] * d y[j] / d x[i], with the x held as independent leaves (what a row's expand
+ * needs). A null dy[j] counts as zero; dx[i] is null where x[i] has no influence. */
 void graph_vjp(struct graph *g, int n_y, const val y[], const val dy[], int n_x, const val x[], val dx[]);
 
 void graph_enter(struct graph *g, const char *fmt, ...) PRINTF_LIKE(2, 3); /* scope, for names and messages */
@@ -123,9 +127,9 @@ void graph_leave(struct graph *g);
 const char *graph_scope(const struct graph *g);
 
 /* Visits for the compiler. */
-int                graph_count(const struct graph *g);          /* nodes */
+int graph_count(const struct graph *g); /* nodes */
 const struct node *graph_at(const struct graph *g, int index);
-void               graph_scope_set(struct graph *g, const char *path); /* the whole path at once (rebuilding passes) */
+void graph_scope_set(struct graph *g, const char *path); /* the whole path at once (rebuilding passes) */
 struct graph_named {
     const char *name;
     val v;
@@ -133,7 +137,7 @@ struct graph_named {
 struct graph_assignment {
     val state, value, when;
 };
-int  graph_outputs(const struct graph *g, const struct graph_named **list);
-int  graph_assignments(const struct graph *g, const struct graph_assignment **list);
+int graph_outputs(const struct graph *g, const struct graph_named **list);
+int graph_assignments(const struct graph *g, const struct graph_assignment **list);
 
 #endif

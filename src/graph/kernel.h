@@ -1,5 +1,6 @@
-/* How a backend offers kernels to the program. A kernel class says what it accepts, is prepared once (tiles, scratch) and then
- * runs without allocating, choosing or failing. The first class of an op that accepts wins; the last one is the reference. */
+/* How a backend offers kernels to the program. A kernel class says what it accepts, is prepared once (tiles,
+ * scratch) and then runs without allocating, choosing or failing. The first class of an op that accepts wins;
+ * the last one is the reference. */
 #ifndef D4M_GRAPH_KERNEL_H
 #define D4M_GRAPH_KERNEL_H
 
@@ -14,11 +15,11 @@ struct step {
     const struct node *node;
     const struct dims *in_dims, *out_dims;
     const enum dtype *in_type, *out_type;
-    enum dtype type;                  /* of the work: the first real input's or output's */
+    enum dtype type; /* of the work: the first real input's or output's */
     int threads;
     const struct kernel_table *table; /* for `type` and the chosen instruction set */
     size_t work;                      /* set by prepare: bytes of scratch */
-    unsigned spare;                   /* set by prepare: bit k: output k need not be made; NULL if nobody reads it */
+    unsigned spare; /* set by prepare: bit k: output k need not be made; NULL if nobody reads it */
 };
 
 struct run {

@@ -1,5 +1,5 @@
-/* The op row: everything the compiler, the differentiator and the tests know about an op. Rows live in src/ops, one file a
- * family; src/ops/ops.def lists them. */
+/* The op row: everything the compiler, the differentiator and the tests know about an op. Rows live in
+ * src/ops, one file a family; src/ops/ops.def lists them. */
 #ifndef D4M_GRAPH_OP_H
 #define D4M_GRAPH_OP_H
 
@@ -15,14 +15,15 @@ enum op_id {
 
 enum {
     OP_POINTWISE = 1, /* out[i] depends on in[k][i] only (with broadcasting) */
-    OP_INPLACE = 2,   /* an output may share the buffer of an input of the same size that dies here (out k with in k's slot) */
-    OP_FLAT = 4,      /* derivative zero almost everywhere */
-    OP_LINEAR = 8,    /* linear in all its differentiable inputs together */
-    OP_BILINEAR = 16, /* linear in each of its first two inputs */
-    OP_VIEW = 32,     /* output 0 is input 0's bytes under other dims */
-    OP_SOURCE = 64,   /* input, state or constant: bound or filled by the program, never run */
+    /* an output may share the buffer of an input of the same size that dies here (out k with in k's slot) */
+    OP_INPLACE = 2,
+    OP_FLAT = 4,       /* derivative zero almost everywhere */
+    OP_LINEAR = 8,     /* linear in all its differentiable inputs together */
+    OP_BILINEAR = 16,  /* linear in each of its first two inputs */
+    OP_VIEW = 32,      /* output 0 is input 0's bytes under other dims */
+    OP_SOURCE = 64,    /* input, state or constant: bound or filled by the program, never run */
     OP_BACKWARD = 128, /* a fused gradient: tested through the row that emits it */
-    OP_UPDATE = 256,  /* takes its predicate itself and may write its outputs over the states it reads */
+    OP_UPDATE = 256,   /* takes its predicate itself and may write its outputs over the states it reads */
 };
 
 /* Arguments of a reference kernel: dense double arrays, whatever the program's type. */
@@ -41,10 +42,11 @@ struct op {
     unsigned flags;
     /* Sets n->n_out and out_dims/out_type; errors are ERR_SHAPE with both shapes in the message. */
     enum err (*infer)(const struct graph *g, struct node *n);
-    void (*expand)(struct graph *g, const struct node *n, val y[]);                 /* same outputs from simpler ops */
-    void (*vjp)(struct graph *g, const struct node *n, const val dy[], val dx[]); /* dy[k] may be null (zero); leave dx[k] null for none */
-    void (*ref)(const struct ref_args *a);                                         /* the meaning, in double */
-    void (*sample)(struct sampler *s);                                             /* cases for tests and bench */
+    void (*expand)(struct graph *g, const struct node *n, val y[]); /* same outputs from simpler ops */
+    /* dy[k] may be null (zero); leave dx[k] null for none */
+    void (*vjp)(struct graph *g, const struct node *n, const val dy[], val dx[]);
+    void (*ref)(const struct ref_args *a);      /* the meaning, in double */
+    void (*sample)(struct sampler *s);          /* cases for tests and bench */
     int (*slot)(const struct node *n, int out); /* OP_UPDATE: the input whose storage output `out` may take */
 };
 
@@ -54,7 +56,8 @@ static inline val node_out(const struct node *n, int i)
     return (val){n->first_out + (uint32_t)i};
 }
 
-/* Differentiates a node through its expansion: what rows without vjp get, for rows that need it in some cases. */
+/* Differentiates a node through its expansion: what rows without vjp get, for rows that need it in some
+ * cases. */
 void graph_vjp_by_expand(struct graph *g, const struct node *n, const val dy[], val dx[]);
 
 extern const struct op *const op_rows[OP_COUNT]; /* src/ops/table.c */

@@ -39,8 +39,8 @@ static enum dtype work_type(const struct node *n, const enum dtype *in_type)
     return n->out_type[0] == DT_I64 ? DT_F64 : n->out_type[0];
 }
 
-/* Kernels see dims and types as arrays beside the node; they are part of one block that the caller of pass_kernel frees
- * through step_clear (program.c) or that lives for one question (here). */
+/* Kernels see dims and types as arrays beside the node; they are part of one block that the caller of
+ * pass_kernel frees through step_clear (program.c) or that lives for one question (here). */
 static bool step_fill(const struct graph *g, const struct node *n, struct step *s)
 {
     size_t in = (size_t)n->n_in + 1;
@@ -63,7 +63,8 @@ static bool step_fill(const struct graph *g, const struct node *n, struct step *
     return true;
 }
 
-const struct kernel_class *pass_kernel(const struct backend *b, const struct graph *g, const struct node *n, struct step *s)
+const struct kernel_class *pass_kernel(const struct backend *b, const struct graph *g, const struct node *n,
+                                       struct step *s)
 {
     if (!step_fill(g, n, s))
         return NULL;
@@ -142,7 +143,8 @@ static void rebuild_ends(struct rebuild *r)
     for (int i = 0; i < outs; i++)
         graph_output(r->to, out[i].name, r->map[out[i].v.id]);
     for (int i = 0; i < assigns; i++)
-        graph_assign(r->to, r->map[assign[i].state.id], r->map[assign[i].value.id], r->map[assign[i].when.id]);
+        graph_assign(r->to, r->map[assign[i].state.id], r->map[assign[i].value.id],
+                     r->map[assign[i].when.id]);
 }
 
 static struct graph *rebuild(struct graph *g, const bool *live, const struct backend *b)

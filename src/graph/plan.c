@@ -35,7 +35,10 @@ static size_t value_bytes(const struct graph *g, val v)
 
 static enum place place_of(const struct node *n)
 {
-    return n->id == OP_INPUT ? PLACE_INPUT : n->id == OP_STATE ? PLACE_STATE : n->id == OP_CONSTANT ? PLACE_CONSTANT : PLACE_ARENA;
+    return n->id == OP_INPUT      ? PLACE_INPUT
+           : n->id == OP_STATE    ? PLACE_STATE
+           : n->id == OP_CONSTANT ? PLACE_CONSTANT
+                                  : PLACE_ARENA;
 }
 
 /* ---- 1: every value its own root, with the steps that make and last read it ---- */
@@ -48,7 +51,11 @@ static void lives(struct planner *p)
 
     for (uint32_t id = 1; id <= graph_values(p->g); id++) {
         const struct node *n = graph_node_of(p->g, (val){id});
-        p->m->spot[id] = (struct spot){.place = place_of(n), .root = id, .bytes = aligned(value_bytes(p->g, (val){id})), .first = -1, .last = -1};
+        p->m->spot[id] = (struct spot){.place = place_of(n),
+                                       .root = id,
+                                       .bytes = aligned(value_bytes(p->g, (val){id})),
+                                       .first = -1,
+                                       .last = -1};
         if (p->m->spot[id].place == PLACE_CONSTANT)
             p->m->spot[id].first = 0, p->m->spot[id].last = p->count;
     }
@@ -78,7 +85,8 @@ static void spare(struct planner *p)
     for (int i = 0; i < p->count; i++)
         for (int k = 0; k < p->steps[i].node->n_out; k++) {
             struct spot *s = &p->m->spot[node_out(p->steps[i].node, k).id];
-            if (k < 32 && (p->steps[i].spare >> k & 1) && s->last == i) /* an update has more outputs than bits */
+            /* an update has more outputs than bits */
+            if (k < 32 && (p->steps[i].spare >> k & 1) && s->last == i)
                 s->place = PLACE_NONE, s->first = -1;
         }
 }
@@ -101,8 +109,8 @@ static bool dies_here(struct planner *p, uint32_t id, int step)
     return s->place == PLACE_ARENA && s->last == step && s->first >= 0 && s->first < step;
 }
 
-/* A pointwise result may take the place of an operand of its size that nobody reads afterwards. Lives of views were joined
- * before, since roots carry the latest reader. */
+/* A pointwise result may take the place of an operand of its size that nobody reads afterwards. Lives of
+ * views were joined before, since roots carry the latest reader. */
 static void share_pointwise(struct planner *p, const struct node *n, int step)
 {
     val out = node_out(n, 0);

@@ -1,5 +1,6 @@
-/* A program is a graph frozen for one backend: a list of steps over one arena whose size is known before it runs. Running
- * allocates nothing and fails only by being stopped. States live in a store that several programs share. */
+/* A program is a graph frozen for one backend: a list of steps over one arena whose size is known before it
+ * runs. Running allocates nothing and fails only by being stopped. States live in a store that several
+ * programs share. */
 #ifndef D4M_GRAPH_PROGRAM_H
 #define D4M_GRAPH_PROGRAM_H
 
@@ -14,28 +15,29 @@ struct program;
 
 struct compile {
     const struct backend *backend;
-    uint64_t memory_max;   /* bytes of arena; 0: no limit. Over it: ERR_MEMORY with both numbers */
-    bool no_reference;     /* refuse (ERR_INTERNAL) a step that only the reference kernel takes */
-    atomic_int *stop;      /* polled between steps; may be NULL */
+    uint64_t memory_max; /* bytes of arena; 0: no limit. Over it: ERR_MEMORY with both numbers */
+    bool no_reference;   /* refuse (ERR_INTERNAL) a step that only the reference kernel takes */
+    atomic_int *stop;    /* polled between steps; may be NULL */
 };
 
-/* Compiles g's outputs and assignments. States are created in the store (zeroed) or must fit what is there. The program
- * keeps a copy: the graph stays the caller's. */
-MUST_USE enum err program_new(struct program **out, struct graph *g, struct store *store, const struct compile *c);
-void              program_free(struct program *p);
+/* Compiles g's outputs and assignments. States are created in the store (zeroed) or must fit what is there.
+ * The program keeps a copy: the graph stays the caller's. */
+MUST_USE enum err program_new(struct program **out, struct graph *g, struct store *store,
+                              const struct compile *c);
+void program_free(struct program *p);
 /* The caller's buffer for an input; must stay valid while the program runs. Unknown name: ERR_INTERNAL. */
 MUST_USE enum err program_bind(struct program *p, const char *input, const void *data);
 /* ERR_STOPPED if the stop flag was seen: then no state has changed. */
 MUST_USE enum err program_run(struct program *p);
 /* An output's buffer, valid until the next run; NULL if there is no such output. */
-const void       *program_output(const struct program *p, const char *name);
-double            program_scalar(const struct program *p, const char *name); /* NaN if there is none */
-/* Runs once more, checking every step's outputs, and writes into `culprit` which op in which scope first made a value that is not
- * finite out of finite inputs ("" if none). Changes no state. */
+const void *program_output(const struct program *p, const char *name);
+double program_scalar(const struct program *p, const char *name); /* NaN if there is none */
+/* Runs once more, checking every step's outputs, and writes into `culprit` which op in which scope first made
+ * a value that is not finite out of finite inputs ("" if none). Changes no state. */
 MUST_USE enum err program_replay(struct program *p, struct str *culprit);
 
-uint64_t program_bytes(const struct program *p);  /* planned: arena + scratch */
-void     program_dump(const struct program *p, struct str *out); /* steps, kernels, bytes, offsets */
+uint64_t program_bytes(const struct program *p);             /* planned: arena + scratch */
+void program_dump(const struct program *p, struct str *out); /* steps, kernels, bytes, offsets */
 
 /* Seconds, FLOPs and bytes per op family since program_timing(p, true). */
 struct program_time {
@@ -44,6 +46,6 @@ struct program_time {
     int64_t calls;
 };
 void program_timing(struct program *p, bool on);
-int  program_times(const struct program *p, struct program_time *list, int room);
+int program_times(const struct program *p, struct program_time *list, int room);
 
 #endif

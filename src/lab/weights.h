@@ -3,6 +3,7 @@
 
 #include "base/command.h"
 
-extern const struct command cmd_weights_show; /* names, types and shapes of a safetensors file, without loading tensors */
+/* names, types and shapes of a safetensors file, without loading tensors */
+extern const struct command cmd_weights_show;
 
 #endif

@@ -38,7 +38,9 @@ static enum err check_weight(const struct dims *w, const struct conv *c)
 
     if (w->rank != 5 || w->n[2] != c->kernel[0] || w->n[3] != c->kernel[1] || w->n[4] != c->kernel[2] ||
         w->n[0] % c->groups)
-        return err_set(ERR_SHAPE, "weight %s does not fit a %" PRId64 "x%" PRId64 "x%" PRId64 " kernel in %" PRId64 " groups",
+        return err_set(ERR_SHAPE,
+                       "weight %s does not fit a %" PRId64 "x%" PRId64 "x%" PRId64 " kernel in %" PRId64
+                       " groups",
                        dims_text(w, text), c->kernel[0], c->kernel[1], c->kernel[2], c->groups);
     return ERR_OK;
 }
@@ -91,7 +93,8 @@ static enum err conv_dx_infer(const struct graph *g, struct node *n)
     infer_like_first(g, n);
     for (int i = 0; i < 3; i++) {
         if (c->size[i] < 1 || out_size(c->size[i], c, i) != dy.n[1 + i])
-            return err_set(ERR_SHAPE, "an axis of %" PRId64 " does not convolve to %" PRId64, c->size[i], dy.n[1 + i]);
+            return err_set(ERR_SHAPE, "an axis of %" PRId64 " does not convolve to %" PRId64, c->size[i],
+                           dy.n[1 + i]);
         n->out_dims[0].n[1 + i] = c->size[i];
     }
     n->out_dims[0].n[4] = w.n[1] * c->groups;
@@ -109,13 +112,15 @@ static enum err conv_dw_infer(const struct graph *g, struct node *n)
     for (int i = 0; fits && i < 3; i++)
         fits = out_size(x.n[1 + i], c, i) == dy.n[1 + i];
     if (!fits || x.n[4] % c->groups || dy.n[4] % c->groups)
-        return err_set(ERR_SHAPE, "gradient %s does not belong to image %s", dims_text(&dy, a), dims_text(&x, b));
+        return err_set(ERR_SHAPE, "gradient %s does not belong to image %s", dims_text(&dy, a),
+                       dims_text(&x, b));
     infer_like_first(g, n);
     n->out_dims[0] = DIMS5(dy.n[4], x.n[4] / c->groups, c->kernel[0], c->kernel[1], c->kernel[2]);
     return ERR_OK;
 }
 
-/* Calls body for every (output voxel, tap) pair inside the image. The three rows differ only in what they do there. */
+/* Calls body for every (output voxel, tap) pair inside the image. The three rows differ only in what they do
+ * there. */
 struct pair {
     const struct conv *c;
     int64_t x_at, y_at, tap; /* voxel indices in x and y, tap index */
@@ -319,13 +324,13 @@ static void conv_dw_sample(struct sampler *s)
     each_geometry(s, OP_CONV_DW);
 }
 
-#define CONV(NAME, n)                                                                                                  \
-    const struct op op_row_##NAME = {.name = #NAME,                                                                    \
-                                     .arity = n,                                                                       \
-                                     .flags = OP_BILINEAR,                                                             \
-                                     .infer = NAME##_infer,                                                            \
-                                     .vjp = NAME##_vjp,                                                                \
-                                     .ref = NAME##_ref,                                                                \
+#define CONV(NAME, n)                                                                                        \
+    const struct op op_row_##NAME = {.name = #NAME,                                                          \
+                                     .arity = n,                                                             \
+                                     .flags = OP_BILINEAR,                                                   \
+                                     .infer = NAME##_infer,                                                  \
+                                     .vjp = NAME##_vjp,                                                      \
+                                     .ref = NAME##_ref,                                                      \
                                      .sample = NAME##_sample}
 CONV(conv, -1);
 CONV(conv_dx, 2);

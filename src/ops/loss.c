@@ -1,8 +1,8 @@
-/* Softmax over classes, and the segmentation loss fused with it: Dice + ce_weight * cross entropy of logits (N, D, H, W, K)
- * against class indices (N, D, H, W, 1).
- *   nnU-Net  (seg-nnunet.md section 9): -mean over samples and foreground classes of (2 I + 1e-5) / max(G + P + 1e-5, 1e-8)
- *   squared  (MONAI, seg-backbones.md section 11): mean over samples and all classes of 1 - 2 I / (P + G + 1e-6), P = sum of p^2
- * with I = sum of p y, P = sum of p, G = sum of y over space (and the batch, if asked for). */
+/* Softmax over classes, and the segmentation loss fused with it: Dice + ce_weight * cross entropy of logits
+ * (N, D, H, W, K) against class indices (N, D, H, W, 1). nnU-Net  (seg-nnunet.md section 9): -mean over
+ * samples and foreground classes of (2 I + 1e-5) / max(G + P + 1e-5, 1e-8) squared  (MONAI, seg-backbones.md
+ * section 11): mean over samples and all classes of 1 - 2 I / (P + G + 1e-6), P = sum of p^2 with I = sum of
+ * p y, P = sum of p, G = sum of y over space (and the batch, if asked for). */
 #include "ops/row.h"
 
 #include <math.h>
@@ -138,10 +138,12 @@ static void dice_ce_from_parts(struct graph *g, const struct node *n, val logits
     val p = op_softmax(g, logits), y = op_one_hot(g, labels, d.n[4]);
     val mass = n->attr.loss.squared ? op_square(g, p) : p, ce;
     val column[3] = {op_reshape(g, op_sum(g, op_mul(g, p, y), AXES_SPACE), per),
-                     op_reshape(g, op_sum(g, mass, AXES_SPACE), per), op_reshape(g, op_sum(g, y, AXES_SPACE), per)};
+                     op_reshape(g, op_sum(g, mass, AXES_SPACE), per),
+                     op_reshape(g, op_sum(g, y, AXES_SPACE), per)};
 
     ce = op_sum(g, op_mul(g, op_log_softmax(g, logits), y), ALL_AXES);
-    ce = op_mul_scalar(g, op_reshape(g, ce, DIMS0), -n->attr.loss.ce_weight / (double)(d.n[0] * d.n[1] * d.n[2] * d.n[3]));
+    ce = op_mul_scalar(g, op_reshape(g, ce, DIMS0),
+                       -n->attr.loss.ce_weight / (double)(d.n[0] * d.n[1] * d.n[2] * d.n[3]));
     out[1] = op_concat_n(g, AXIS(2), 3, column);
     out[0] = op_add(g, dice_term(g, n, out[1]), ce);
 }
@@ -186,7 +188,8 @@ static void probabilities(const double *x, int64_t k, double *p)
 }
 
 /* Sums that the ratio of (sample n, class c) is made of. */
-static void ratio_sums(const struct node *n, const double *stats, const struct dims *x, int64_t at[2], double s[3])
+static void ratio_sums(const struct node *n, const double *stats, const struct dims *x, int64_t at[2],
+                       double s[3])
 {
     int64_t from = n->attr.loss.batch ? 0 : at[0], to = n->attr.loss.batch ? x->n[0] : at[0] + 1;
 
@@ -237,11 +240,13 @@ static void dice_ce_ref(const struct ref_args *a)
         for (int64_t c = 0; c < k; c++)
             stats[c * 3 + 1] += a->node->attr.loss.squared ? p[c] * p[c] : p[c];
     }
-    a->out[0][0] = dice_loss(a->node, a->out[1], x) + a->node->attr.loss.ce_weight * ce / (double)(x->n[0] * voxels);
+    a->out[0][0] =
+        dice_loss(a->node, a->out[1], x) + a->node->attr.loss.ce_weight * ce / (double)(x->n[0] * voxels);
 }
 
 /* d Dice loss / d p of (sample, class) is  slope_y * y + slope_p * (p or 1). */
-static void dice_slopes(const struct node *n, const double *stats, const struct dims *x, int64_t at[2], double slope[2])
+static void dice_slopes(const struct node *n, const double *stats, const struct dims *x, int64_t at[2],
+                        double slope[2])
 {
     double s[3], denominator, scale = 1 / ratio_count(n, x);
 
@@ -287,7 +292,8 @@ static void dice_ce_grad_ref(const struct ref_args *a)
 static void loss_cases(struct sampler *s, bool gradient)
 {
     for (int flags = 0; flags < 4; flags++) {
-        struct dims x = flags & 1 ? DIMS5(2, 3, 2, 5, 3) : DIMS5(2, 2, 3, 3, 5), y = x, stats = DIMS3(x.n[0], x.n[4], 3);
+        struct dims x = flags & 1 ? DIMS5(2, 3, 2, 5, 3) : DIMS5(2, 2, 3, 3, 5), y = x,
+                    stats = DIMS3(x.n[0], x.n[4], 3);
         struct sample c = {.n_in = 2, .classes = x.n[4], .in = {x}, .fill = {FILL_REAL, FILL_CLASS}};
         y.n[4] = 1;
         c.in[1] = y;
@@ -314,12 +320,12 @@ static void dice_ce_grad_sample(struct sampler *s)
     loss_cases(s, true);
 }
 
-#define SOFTMAX(NAME)                                                                                                  \
-    const struct op op_row_##NAME = {.name = #NAME,                                                                    \
-                                     .arity = 1,                                                                       \
-                                     .infer = softmax_infer,                                                           \
-                                     .vjp = NAME##_vjp,                                                                \
-                                     .ref = NAME##_ref,                                                                \
+#define SOFTMAX(NAME)                                                                                        \
+    const struct op op_row_##NAME = {.name = #NAME,                                                          \
+                                     .arity = 1,                                                             \
+                                     .infer = softmax_infer,                                                 \
+                                     .vjp = NAME##_vjp,                                                      \
+                                     .ref = NAME##_ref,                                                      \
                                      .sample = softmax_sample}
 SOFTMAX(softmax);
 SOFTMAX(log_softmax);

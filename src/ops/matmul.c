@@ -18,7 +18,8 @@ static enum err matmul_infer(const struct graph *g, struct node *n)
     char ta[160], tb[160];
 
     if (a.rank < 2 || a.rank != b.rank)
-        return err_set(ERR_SHAPE, "operands %s and %s need the same rank, at least 2", dims_text(&a, ta), dims_text(&b, tb));
+        return err_set(ERR_SHAPE, "operands %s and %s need the same rank, at least 2", dims_text(&a, ta),
+                       dims_text(&b, tb));
     operand(&a, n->attr.matmul.transpose_a, &m, &k);
     operand(&b, n->attr.matmul.transpose_b, &k2, &cols);
     lead_a.n[a.rank - 1] = lead_a.n[a.rank - 2] = lead_b.n[a.rank - 1] = lead_b.n[a.rank - 2] = 1;

@@ -12,7 +12,8 @@ static enum err broadcast_infer(const struct graph *g, struct node *n)
     char a[160], b[160];
 
     if (!dims_broadcast(&d, &n->attr.dims, &out) || !dims_equal(&out, &n->attr.dims))
-        return err_set(ERR_SHAPE, "%s does not broadcast to %s", dims_text(&d, a), dims_text(&n->attr.dims, b));
+        return err_set(ERR_SHAPE, "%s does not broadcast to %s", dims_text(&d, a),
+                       dims_text(&n->attr.dims, b));
     infer_like_first(g, n);
     n->out_dims[0] = n->attr.dims;
     return ERR_OK;
@@ -102,7 +103,8 @@ static enum err slice_infer(const struct graph *g, struct node *n)
     for (int i = 0; i < d.rank; i++) {
         int64_t start = n->attr.box.start[i], size = n->attr.box.size[i];
         if (start < 0 || size < 1 || size > d.n[i] || start > d.n[i] - size)
-            return err_set(ERR_SHAPE, "window %" PRId64 "+%" PRId64 " leaves axis %d of %" PRId64, start, size, i, d.n[i]);
+            return err_set(ERR_SHAPE, "window %" PRId64 "+%" PRId64 " leaves axis %d of %" PRId64, start,
+                           size, i, d.n[i]);
         n->out_dims[0].n[i] = size;
     }
     return ERR_OK;
@@ -116,7 +118,8 @@ static enum err pad_infer(const struct graph *g, struct node *n)
     for (int i = 0; i < d.rank; i++) {
         int64_t start = n->attr.box.start[i], size = n->attr.box.size[i];
         if (start < 0 || size < d.n[i] || start > size - d.n[i])
-            return err_set(ERR_SHAPE, "axis %d of %" PRId64 " does not fit at %" PRId64 " into %" PRId64, i, d.n[i], start, size);
+            return err_set(ERR_SHAPE, "axis %d of %" PRId64 " does not fit at %" PRId64 " into %" PRId64, i,
+                           d.n[i], start, size);
         n->out_dims[0].n[i] = size;
     }
     return ERR_OK;
@@ -198,7 +201,8 @@ static enum err concat_infer(const struct graph *g, struct node *n)
         total += d.n[axis];
         rest.n[axis] = first.n[axis];
         if (!dims_equal(&rest, &first) || graph_type(g, n->in[k]) != n->out_type[0])
-            return err_set(ERR_SHAPE, "%s and %s do not join along axis %d", dims_text(&first, a), dims_text(&d, b), axis);
+            return err_set(ERR_SHAPE, "%s and %s do not join along axis %d", dims_text(&first, a),
+                           dims_text(&d, b), axis);
     }
     n->out_dims[0].n[axis] = total;
     return ERR_OK;
@@ -276,7 +280,8 @@ static int64_t nearest_source(int64_t i, int64_t n, int64_t m)
 /* Calls for every fine element: its offset and the coarse element it takes its value from. */
 static int64_t nearest_from(const struct dims *fine, const struct dims *coarse, int64_t i)
 {
-    int64_t c = i % fine->n[4], w = i / fine->n[4] % fine->n[3], h = i / (fine->n[4] * fine->n[3]) % fine->n[2];
+    int64_t c = i % fine->n[4], w = i / fine->n[4] % fine->n[3],
+            h = i / (fine->n[4] * fine->n[3]) % fine->n[2];
     int64_t d = i / (fine->n[4] * fine->n[3] * fine->n[2]) % fine->n[1];
     int64_t n = i / (fine->n[4] * fine->n[3] * fine->n[2] * fine->n[1]);
 
@@ -432,13 +437,13 @@ static void nearest_back_sample(struct sampler *s)
     }
 }
 
-#define MOVE(NAME, n, extra, ...)                                                                                      \
-    const struct op op_row_##NAME = {.name = #NAME,                                                                    \
-                                     .arity = n,                                                                       \
-                                     .flags = extra,                                                                   \
-                                     .infer = NAME##_infer,                                                            \
-                                     .ref = NAME##_ref,                                                                \
-                                     .sample = NAME##_sample,                                                          \
+#define MOVE(NAME, n, extra, ...)                                                                            \
+    const struct op op_row_##NAME = {.name = #NAME,                                                          \
+                                     .arity = n,                                                             \
+                                     .flags = extra,                                                         \
+                                     .infer = NAME##_infer,                                                  \
+                                     .ref = NAME##_ref,                                                      \
+                                     .sample = NAME##_sample,                                                \
                                      __VA_ARGS__}
 
 MOVE(broadcast, 1, OP_LINEAR, .vjp = broadcast_vjp);

@@ -1,9 +1,9 @@
-/* Normalisation over space and groups of channels (groups = C: instance norm), and the same fused with an added residual and
- * a leaky ReLU. x is (N, D, H, W, C); statistics are per (n, group) with the biased variance.
- *   norm      (x [, gamma, beta])              -> y = (x - mean) rstd gamma + beta, mean (N, G), rstd (N, G)
- *   norm_act  (x, gamma, beta [, residual])    -> leaky_relu(norm + residual), mean, rstd
- * The fused gradients read the saved statistics; their expansions recompute them from x, so that second derivatives go through
- * the statistics too. */
+/* Normalisation over space and groups of channels (groups = C: instance norm), and the same fused with an
+ * added residual and a leaky ReLU. x is (N, D, H, W, C); statistics are per (n, group) with the biased
+ * variance. norm      (x [, gamma, beta])              -> y = (x - mean) rstd gamma + beta, mean (N, G), rstd
+ * (N, G) norm_act  (x, gamma, beta [, residual])    -> leaky_relu(norm + residual), mean, rstd The fused
+ * gradients read the saved statistics; their expansions recompute them from x, so that second derivatives go
+ * through the statistics too. */
 #include "ops/row.h"
 
 #include <inttypes.h>
@@ -80,9 +80,10 @@ static struct groups groups_at(const struct ref_args *a, const struct dims *x)
 }
 
 /* Sum of f over a group's elements is what every loop here does; `at` runs over them. */
-#define EACH_IN_GROUP(q, n, k, at)                                                                                     \
-    for (int64_t v_ = 0; v_ < (q).voxels; v_++)                                                                        \
-        for (int64_t c_ = (k) * (q).per, at = ((n) * (q).voxels + v_) * (q).channels + c_; c_ < ((k) + 1) * (q).per; c_++, at++)
+#define EACH_IN_GROUP(q, n, k, at)                                                                           \
+    for (int64_t v_ = 0; v_ < (q).voxels; v_++)                                                              \
+        for (int64_t c_ = (k) * (q).per, at = ((n) * (q).voxels + v_) * (q).channels + c_;                   \
+             c_ < ((k) + 1) * (q).per; c_++, at++)
 
 static void statistics_ref(const struct ref_args *a, const struct groups *q)
 {
@@ -92,10 +93,10 @@ static void statistics_ref(const struct ref_args *a, const struct groups *q)
         for (int64_t k = 0; k < q->count; k++) {
             double sum = 0, square = 0, mean;
             EACH_IN_GROUP(*q, n, k, at)
-                sum += a->in[0][at];
+            sum += a->in[0][at];
             mean = sum / m;
             EACH_IN_GROUP(*q, n, k, at)
-                square += (a->in[0][at] - mean) * (a->in[0][at] - mean);
+            square += (a->in[0][at] - mean) * (a->in[0][at] - mean);
             a->out[1][n * q->count + k] = mean;
             a->out[2][n * q->count + k] = 1 / sqrt(square / m + a->node->attr.norm.eps);
         }
@@ -137,8 +138,10 @@ static void norm_back_ref(const struct groups *q, const struct back *b)
         for (int64_t k = 0; k < q->count; k++) {
             int64_t s = n * q->count + k;
             double sum = 0, sum_hat = 0;
-            EACH_IN_GROUP(*q, n, k, at) {
-                double hat = (b->x[at] - b->mean[s]) * b->rstd[s], g = b->g[at] * (b->gamma ? b->gamma[c_] : 1);
+            EACH_IN_GROUP(*q, n, k, at)
+            {
+                double hat = (b->x[at] - b->mean[s]) * b->rstd[s],
+                       g = b->g[at] * (b->gamma ? b->gamma[c_] : 1);
                 sum += g;
                 sum_hat += g * hat;
                 if (b->gamma) {
@@ -146,8 +149,10 @@ static void norm_back_ref(const struct groups *q, const struct back *b)
                     b->dbeta[c_] += b->g[at];
                 }
             }
-            EACH_IN_GROUP(*q, n, k, at) {
-                double hat = (b->x[at] - b->mean[s]) * b->rstd[s], g = b->g[at] * (b->gamma ? b->gamma[c_] : 1);
+            EACH_IN_GROUP(*q, n, k, at)
+            {
+                double hat = (b->x[at] - b->mean[s]) * b->rstd[s],
+                       g = b->g[at] * (b->gamma ? b->gamma[c_] : 1);
                 b->dx[at] = b->rstd[s] * (g - sum / m - hat * sum_hat / m);
             }
         }
@@ -341,10 +346,14 @@ static void norm_cases(struct sampler *s, int n_in, bool act)
     static const struct {
         struct dims x;
         int64_t groups;
-    } shape[] = {{{5, {2, 3, 2, 5, 4}}, 0}, {{5, {1, 2, 3, 4, 6}}, 3}, {{5, {2, 1, 4, 3, 17}}, 0}, {{5, {1, 3, 3, 3, 4}}, 1}};
+    } shape[] = {{{5, {2, 3, 2, 5, 4}}, 0},
+                 {{5, {1, 2, 3, 4, 6}}, 3},
+                 {{5, {2, 1, 4, 3, 17}}, 0},
+                 {{5, {1, 3, 3, 3, 4}}, 1}};
 
     for (size_t i = 0; i < sizeof shape / sizeof *shape; i++) {
-        struct sample c = {.n_in = n_in, .in = {shape[i].x, DIMS1(shape[i].x.n[4]), DIMS1(shape[i].x.n[4]), shape[i].x}};
+        struct sample c = {.n_in = n_in,
+                           .in = {shape[i].x, DIMS1(shape[i].x.n[4]), DIMS1(shape[i].x.n[4]), shape[i].x}};
         c.attr = attr_none();
         c.attr.norm.groups = shape[i].groups;
         c.attr.norm.eps = 1e-5;

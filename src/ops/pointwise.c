@@ -78,15 +78,15 @@ static void each(const struct ref_args *r, pointwise_fn *f)
     }
 }
 
-#define MEANING(name, expr)                                                                                            \
-    static double name##_of(const union attr *t, double a, double b, double c)                                         \
-    {                                                                                                                  \
-        (void)t, (void)a, (void)b, (void)c;                                                                            \
-        return expr;                                                                                                   \
-    }                                                                                                                  \
-    static void name##_ref(const struct ref_args *r)                                                                   \
-    {                                                                                                                  \
-        each(r, name##_of);                                                                                            \
+#define MEANING(name, expr)                                                                                  \
+    static double name##_of(const union attr *t, double a, double b, double c)                               \
+    {                                                                                                        \
+        (void)t, (void)a, (void)b, (void)c;                                                                  \
+        return expr;                                                                                         \
+    }                                                                                                        \
+    static void name##_ref(const struct ref_args *r)                                                         \
+    {                                                                                                        \
+        each(r, name##_of);                                                                                  \
     }
 
 MEANING(add, a + b)
@@ -110,7 +110,7 @@ MEANING(relu, a > 0 ? a : 0)
 MEANING(leaky_relu, a > 0 ? a : t->scalar * a)
 MEANING(prelu, a > 0 ? a : (b * a))
 MEANING(silu, a / (1 + exp(-a)))
-MEANING(clamp, a < t->clamp.lo ? t->clamp.lo : a > t->clamp.hi ? t->clamp.hi : a)
+MEANING(clamp, a<t->clamp.lo ? t->clamp.lo : a> t->clamp.hi ? t->clamp.hi : a)
 MEANING(is_finite, isfinite(a) ? 1 : 0)
 MEANING(cast, a)
 MEANING(stop_gradient, a)
@@ -311,7 +311,8 @@ static void cast_sample(struct sampler *s)
 static void where_sample(struct sampler *s)
 {
     for (int i = 0; i < SHAPES; i++) {
-        struct sample c = {.n_in = 3, .in = {sample_shape[i], sample_shape[i], sample_shape[i]}, .fill = {FILL_BOOL}};
+        struct sample c = {
+            .n_in = 3, .in = {sample_shape[i], sample_shape[i], sample_shape[i]}, .fill = {FILL_BOOL}};
         c.attr = attr_none();
         sampler_add(s, &c);
         c.in[1] = DIMS0;
@@ -329,9 +330,12 @@ static void prelu_sample(struct sampler *s)
     sampler_add(s, &c);
 }
 
-#define ROW(NAME, n, extra, ...)                                                                                       \
-    const struct op op_row_##NAME = {                                                                                  \
-        .name = #NAME, .arity = n, .flags = OP_POINTWISE | OP_INPLACE | (extra), .ref = NAME##_ref, __VA_ARGS__}
+#define ROW(NAME, n, extra, ...)                                                                             \
+    const struct op op_row_##NAME = {.name = #NAME,                                                          \
+                                     .arity = n,                                                             \
+                                     .flags = OP_POINTWISE | OP_INPLACE | (extra),                           \
+                                     .ref = NAME##_ref,                                                      \
+                                     __VA_ARGS__}
 #define BINARY(NAME, extra, ...) ROW(NAME, 2, extra, .infer = infer_broadcast, __VA_ARGS__)
 #define UNARY(NAME, extra, ...) ROW(NAME, 1, extra, .infer = infer_like_first, __VA_ARGS__)
 
@@ -368,7 +372,6 @@ const struct op op_row_cast = {.name = "cast",
                                .sample = cast_sample};
 
 /* ---- builders, with the identities that gradients produce folded away ---- */
-
 
 /* x, if combining it with the neutral constant c leaves its shape alone. */
 static bool neutral(const struct graph *g, val x, val c, double value)

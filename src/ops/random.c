@@ -1,5 +1,6 @@
-/* Random tensors as functions: element i of a node is drawn from (key, the node's stream, i). The stream is a hash of the
- * scope path and of how many random nodes the graph had, so equal-looking calls stay different. */
+/* Random tensors as functions: element i of a node is drawn from (key, the node's stream, i). The stream is a
+ * hash of the scope path and of how many random nodes the graph had, so equal-looking calls stay different.
+ */
 #include "ops/row.h"
 
 #include "base/rng.h"
@@ -51,12 +52,12 @@ static void random_sample(struct sampler *s)
     }
 }
 
-#define RANDOM(NAME)                                                                                                   \
-    const struct op op_row_##NAME = {.name = #NAME,                                                                    \
-                                     .arity = 1,                                                                       \
-                                     .flags = OP_FLAT,                                                                 \
-                                     .infer = random_infer,                                                            \
-                                     .ref = NAME##_ref,                                                                \
+#define RANDOM(NAME)                                                                                         \
+    const struct op op_row_##NAME = {.name = #NAME,                                                          \
+                                     .arity = 1,                                                             \
+                                     .flags = OP_FLAT,                                                       \
+                                     .infer = random_infer,                                                  \
+                                     .ref = NAME##_ref,                                                      \
                                      .sample = random_sample}
 RANDOM(uniform);
 RANDOM(normal);

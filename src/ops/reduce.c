@@ -82,7 +82,8 @@ static void max_over_vjp(struct graph *g, const struct node *n, const val dy[], 
 
 static void reduce_sample(struct sampler *s)
 {
-    static const unsigned axes[] = {ALL_AXES, AXIS(0), AXIS_N | AXES_SPACE, AXES_SPACE, AXIS_C, AXIS_D | AXIS_W};
+    static const unsigned axes[] = {ALL_AXES,   AXIS(0), AXIS_N | AXES_SPACE,
+                                    AXES_SPACE, AXIS_C,  AXIS_D | AXIS_W};
 
     for (int i = 1; i < SHAPES; i++)
         for (size_t k = 0; k < sizeof axes / sizeof *axes; k++) {

@@ -31,7 +31,8 @@ enum err infer_broadcast(const struct graph *g, struct node *n)
             return err_set(ERR_SHAPE, "operands have types %s and %s", dtype_name(n->out_type[0]),
                            dtype_name(graph_type(g, n->in[i])));
         if (!dims_broadcast(&sofar, &d, &n->out_dims[0]))
-            return err_set(ERR_SHAPE, "shapes %s and %s do not broadcast", dims_text(&sofar, a), dims_text(&d, b));
+            return err_set(ERR_SHAPE, "shapes %s and %s do not broadcast", dims_text(&sofar, a),
+                           dims_text(&d, b));
     }
     return ERR_OK;
 }

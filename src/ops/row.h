@@ -1,4 +1,5 @@
-/* What the op families share: shape rules, reference loops over broadcast operands, sample shapes. Internal to src/ops. */
+/* What the op families share: shape rules, reference loops over broadcast operands, sample shapes. Internal
+ * to src/ops. */
 #ifndef D4M_OPS_ROW_H
 #define D4M_OPS_ROW_H
 
@@ -16,7 +17,7 @@ struct walk {
     int64_t stride[DIMS_MAX], index[DIMS_MAX], at;
 };
 struct walk walk_over(const struct dims *dims, const struct dims *operand);
-void        walk_next(struct walk *w);
+void walk_next(struct walk *w);
 
 /* Small shapes that every pointwise and reducing row is tried on. */
 enum { SHAPES = 5 };

@@ -1,8 +1,9 @@
-/* Optimiser updates of all parameters at once. Inputs are scalars, then n parameters, n gradients and the moments; outputs are
- * the new parameters and moments, which the program writes over the states. Where `when` is 0 the outputs are the inputs.
- *   sgd    [lr, scale, when | w, g, v]           v' = momentum v + (scale g + decay w);  w' = w - lr (scale g + decay w + momentum v')
- *   adamw  [lr, scale, when, step | w, g, m, v]  PyTorch's AdamW: decoupled decay, bias correction, eps after the root
- *   l2_norm  of all tensors together, a scalar */
+/* Optimiser updates of all parameters at once. Inputs are scalars, then n parameters, n gradients and the
+ * moments; outputs are the new parameters and moments, which the program writes over the states. Where `when`
+ * is 0 the outputs are the inputs. sgd    [lr, scale, when | w, g, v]           v' = momentum v + (scale g +
+ * decay w);  w' = w - lr (scale g + decay w + momentum v') adamw  [lr, scale, when, step | w, g, m, v]
+ * PyTorch's AdamW: decoupled decay, bias correction, eps after the root l2_norm  of all tensors together, a
+ * scalar */
 #include "ops/row.h"
 
 #include "base/mem.h"
@@ -48,7 +49,8 @@ static void l2_norm_sample(struct sampler *s)
     sampler_add(s, &c);
 }
 
-/* ---- shapes: `scalars` rank-0 inputs, then `arrays` lists of n tensors; outputs are all lists but the gradients ---- */
+/* ---- shapes: `scalars` rank-0 inputs, then `arrays` lists of n tensors; outputs are all lists but the
+ * gradients ---- */
 
 static enum err update_infer(const struct graph *g, struct node *n, int scalars, int arrays)
 {
@@ -62,7 +64,8 @@ static enum err update_infer(const struct graph *g, struct node *n, int scalars,
             return err_set(ERR_SHAPE, "input %d must be a scalar", k);
     for (int list = 0; list < arrays; list++)
         for (int64_t i = 0; i < count; i++) {
-            struct dims w = graph_dims(g, n->in[scalars + i]), d = graph_dims(g, n->in[scalars + list * count + i]);
+            struct dims w = graph_dims(g, n->in[scalars + i]),
+                        d = graph_dims(g, n->in[scalars + list * count + i]);
             if (!dims_equal(&w, &d))
                 return err_set(ERR_SHAPE, "parameter %d and its gradient or moment differ in shape", (int)i);
             if (list == 1)
@@ -222,14 +225,14 @@ const struct op op_row_l2_norm = {.name = "l2_norm",
                                   .expand = l2_norm_expand,
                                   .ref = l2_norm_ref,
                                   .sample = l2_norm_sample};
-#define UPDATE(NAME)                                                                                                   \
-    const struct op op_row_##NAME = {.name = #NAME,                                                                    \
-                                     .arity = -1,                                                                      \
-                                     .flags = OP_UPDATE,                                                               \
-                                     .infer = NAME##_infer,                                                            \
-                                     .expand = NAME##_expand,                                                          \
-                                     .ref = NAME##_ref,                                                                \
-                                     .sample = NAME##_sample,                                                          \
+#define UPDATE(NAME)                                                                                         \
+    const struct op op_row_##NAME = {.name = #NAME,                                                          \
+                                     .arity = -1,                                                            \
+                                     .flags = OP_UPDATE,                                                     \
+                                     .infer = NAME##_infer,                                                  \
+                                     .expand = NAME##_expand,                                                \
+                                     .ref = NAME##_ref,                                                      \
+                                     .sample = NAME##_sample,                                                \
                                      .slot = NAME##_slot}
 UPDATE(sgd);
 UPDATE(adamw);
@@ -271,8 +274,8 @@ static union attr update_attr(const struct update *u, int n)
     return t;
 }
 
-void op_sgd(struct graph *g, const struct update *u, int n, const val w[], const val grad[], const val v[], val w_new[],
-            val v_new[])
+void op_sgd(struct graph *g, const struct update *u, int n, const val w[], const val grad[], const val v[],
+            val w_new[], val v_new[])
 {
     union attr t = update_attr(u, n);
     const val scalars[3] = {u->lr, u->scale, u->when};
@@ -284,8 +287,8 @@ void op_sgd(struct graph *g, const struct update *u, int n, const val w[], const
     }
 }
 
-void op_adamw(struct graph *g, const struct update *u, int n, const val w[], const val grad[], const val m[], const val v[],
-              val w_new[], val m_new[], val v_new[])
+void op_adamw(struct graph *g, const struct update *u, int n, const val w[], const val grad[], const val m[],
+              const val v[], val w_new[], val m_new[], val v_new[])
 {
     union attr t = update_attr(u, n);
     const val scalars[4] = {u->lr, u->scale, u->when, u->step};

@@ -42,7 +42,9 @@ static enum err embedded_plan(struct opened *o, const char *weights)
     TRY(safetensors_open(&f, weights));
     text = safetensors_meta(f, "plan");
     if (!text) {
-        err = err_set(ERR_MODEL, "%s: no plan in it and no plan.json beside it: it is not a segmenter of this program", weights);
+        err = err_set(ERR_MODEL,
+                      "%s: no plan in it and no plan.json beside it: it is not a segmenter of this program",
+                      weights);
         goto done;
     }
     TRY_OR(done, json_parse(&j, text, strlen(text), weights));
@@ -57,7 +59,8 @@ done:
 
 static enum err read_plan(struct opened *o, const char *weights, const char *beside)
 {
-    enum err err = beside && file_exists(beside) ? plan_read(&o->s.plan, o->arena, beside) : embedded_plan(o, weights);
+    enum err err =
+        beside && file_exists(beside) ? plan_read(&o->s.plan, o->arena, beside) : embedded_plan(o, weights);
 
     if (err)
         return err == ERR_INPUT || err == ERR_USAGE ? err_while(ERR_MODEL, "reading the model's plan") : err;
@@ -91,7 +94,8 @@ static enum err open_model(struct opened *o, const char *path, int isa)
     if (!weights || (folder && !beside))
         return ERR_MEMORY;
     if (!file_exists(weights))
-        return err_set(ERR_USAGE, "%s: no model there: give a folder with model.safetensors, or such a file", path);
+        return err_set(ERR_USAGE, "%s: no model there: give a folder with model.safetensors, or such a file",
+                       path);
     TRY(read_plan(o, weights, beside));
     return open_network(o, weights, isa);
 }

@@ -1,4 +1,5 @@
-/* Element types and shapes. Activations are channels-last: (N, D, H, W, C), last axis fastest; a 2-D image has D = 1. */
+/* Element types and shapes. Activations are channels-last: (N, D, H, W, C), last axis fastest; a 2-D image
+ * has D = 1. */
 #ifndef D4M_TENSOR_DIMS_H
 #define D4M_TENSOR_DIMS_H
 
@@ -38,14 +39,15 @@ enum {
 #define DIMS4(a, b, c, d) ((struct dims){4, {a, b, c, d}})
 #define DIMS5(a, b, c, d, e) ((struct dims){5, {a, b, c, d, e}})
 
-size_t  dtype_size(enum dtype t);
+size_t dtype_size(enum dtype t);
 const char *dtype_name(enum dtype t);
 int64_t dims_count(const struct dims *d); /* product of the extents; 1 for a scalar */
-bool    dims_equal(const struct dims *a, const struct dims *b);
+bool dims_equal(const struct dims *a, const struct dims *b);
 /* Element strides of a dense tensor, last axis fastest. */
-void    dims_strides(const struct dims *d, int64_t stride[DIMS_MAX]);
-/* NumPy's rule for equal ranks: extents agree or are 1. A scalar goes with everything. False if they do not fit. */
-bool    dims_broadcast(const struct dims *a, const struct dims *b, struct dims *out);
+void dims_strides(const struct dims *d, int64_t stride[DIMS_MAX]);
+/* NumPy's rule for equal ranks: extents agree or are 1. A scalar goes with everything. False if they do not
+ * fit. */
+bool dims_broadcast(const struct dims *a, const struct dims *b, struct dims *out);
 /* "(2, 96, 96, 96, 4)" into buf; returns buf. */
 const char *dims_text(const struct dims *d, char buf[160]);
 

@@ -70,7 +70,8 @@ static enum err check_same(const struct tensor *t, enum dtype type, const struct
 
     if (t->type == type && dims_equal(&t->dims, dims))
         return ERR_OK;
-    return err_set(ERR_MODEL, "state %s is %s%s here but %s%s is needed: the weights belong to another network", t->name,
+    return err_set(ERR_MODEL,
+                   "state %s is %s%s here but %s%s is needed: the weights belong to another network", t->name,
                    dtype_name(t->type), dims_text(&t->dims, have), dtype_name(type), dims_text(dims, want));
 }
 

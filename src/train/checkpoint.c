@@ -19,7 +19,9 @@ static json_t *metadata(const json_t *position, uint64_t sum)
     json_t *meta;
 
     snprintf(hex, sizeof hex, "%016" PRIx64, sum);
-    meta = text ? json_pack("{s:s, s:s, s:s}", "format", "d4m checkpoint 1", "position", text, "checksum", hex) : NULL;
+    meta = text
+               ? json_pack("{s:s, s:s, s:s}", "format", "d4m checkpoint 1", "position", text, "checksum", hex)
+               : NULL;
     mem_free(text);
     return meta;
 }
@@ -61,7 +63,8 @@ static enum err check_entries(const struct safetensors *f, const struct store *s
         const struct tensor *t = store_at(s, i);
         const struct st_entry *e = safetensors_at(f, i);
         if (strcmp(e->name, t->name) || e->type != st_type_of(t->type) || !dims_equal(&e->dims, &t->dims))
-            return err_set(ERR_MODEL, "%s: state %s does not fit this network: it is of another plan", path, e->name);
+            return err_set(ERR_MODEL, "%s: state %s does not fit this network: it is of another plan", path,
+                           e->name);
         sum = add_hash(sum, e->name, e->data, e->bytes);
     }
     snprintf(hex, sizeof hex, "%016" PRIx64, sum);

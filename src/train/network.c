@@ -23,7 +23,8 @@ static struct dice_ce loss_of_plan(const struct plan *p)
     return (struct dice_ce){.squared = p->dice == DICE_SQUARED, .ce_weight = p->ce_weight};
 }
 
-static enum err compile_graph(struct program **out, struct graph *g, struct network *n, const struct compile *c)
+static enum err compile_graph(struct program **out, struct graph *g, struct network *n,
+                              const struct compile *c)
 {
     enum err err = graph_status(g);
 
@@ -71,7 +72,8 @@ static void output_counts(struct graph *g, val logits, val labels, int64_t class
     val best = op_argmax(g, logits, AXIS_C), row[256];
 
     for (int64_t k = 1; k < classes; k++)
-        row[k - 1] = class_counts(g, op_equal(g, best, op_scalar(g, (double)k)), op_equal(g, labels, op_scalar(g, (double)k)));
+        row[k - 1] = class_counts(g, op_equal(g, best, op_scalar(g, (double)k)),
+                                  op_equal(g, labels, op_scalar(g, (double)k)));
     graph_output(g, "counts", op_concat_n(g, AXIS(0), (int)classes - 1, row));
 }
 
@@ -80,7 +82,8 @@ static void check_build(struct nn *m, const struct network *n, const struct plan
     const int64_t *s = p->patch;
     struct dice_ce loss = loss_of_plan(p);
     val image = graph_input(m->g, "image", m->real, DIMS5(p->batch, s[0], s[1], s[2], p->phases));
-    val labels = graph_input(m->g, "labels", m->real, DIMS5(p->batch, s[0], s[1], s[2], 1)), logits[NNUNET_STAGES_MAX];
+    val labels = graph_input(m->g, "labels", m->real, DIMS5(p->batch, s[0], s[1], s[2], 1)),
+        logits[NNUNET_STAGES_MAX];
     int outs = 0;
 
     nnunet(m, image, &n->net, logits, &outs);
@@ -91,7 +94,8 @@ static void check_build(struct nn *m, const struct network *n, const struct plan
 static void forward_build(struct nn *m, struct network *n, const struct plan *p, int64_t batch)
 {
     const int64_t *s = p->patch;
-    val image = graph_input(m->g, "image", m->real, DIMS5(batch, s[0], s[1], s[2], p->phases)), logits[NNUNET_STAGES_MAX];
+    val image = graph_input(m->g, "image", m->real, DIMS5(batch, s[0], s[1], s[2], p->phases)),
+        logits[NNUNET_STAGES_MAX];
     int outs = 0;
 
     nnunet(m, image, &n->net, logits, &outs);
@@ -151,7 +155,8 @@ enum err network_for_training(struct network *n, const struct plan *p, const str
     return err;
 }
 
-enum err network_for_prediction(struct network *n, const struct plan *p, int64_t batch, const struct compile *c)
+enum err network_for_prediction(struct network *n, const struct plan *p, int64_t batch,
+                                const struct compile *c)
 {
     enum err err = start(n, p);
 

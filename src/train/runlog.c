@@ -19,7 +19,8 @@ static enum err log_failed(const struct run_log *l)
     return err_set(full ? ERR_MEMORY : ERR_OUTPUT, "%s: %s", l->path, strerror(errno));
 }
 
-enum err run_log_open(struct run_log *l, const char *folder, const char *const *class_name, int64_t classes, int64_t size)
+enum err run_log_open(struct run_log *l, const char *folder, const char *const *class_name, int64_t classes,
+                      int64_t size)
 {
     l->class_name = class_name;
     l->classes = classes;
@@ -53,10 +54,12 @@ static json_t *dice_json(const struct run_log *l, const struct epoch_log *e)
 
 static json_t *epoch_json(const struct run_log *l, const struct epoch_log *e)
 {
-    return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:f, s:f, s:f, s:f}", "epoch", (json_int_t)e->epoch, "step",
-                     (json_int_t)e->step, "train_loss", json_number(e->train_loss), "val_loss", json_number(e->val_loss), "dice", dice_json(l, e),
-                     "mean_dice", json_number(e->mean_dice), "ema", json_number(e->ema < 0 ? NAN : e->ema), "lr", e->lr, "seconds_load",
-                     e->seconds_load, "seconds_augment", e->seconds_augment, "seconds_compute", e->seconds_compute);
+    return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:f, s:f, s:f, s:f}", "epoch", (json_int_t)e->epoch,
+                     "step", (json_int_t)e->step, "train_loss", json_number(e->train_loss), "val_loss",
+                     json_number(e->val_loss), "dice", dice_json(l, e), "mean_dice",
+                     json_number(e->mean_dice), "ema", json_number(e->ema < 0 ? NAN : e->ema), "lr", e->lr,
+                     "seconds_load", e->seconds_load, "seconds_augment", e->seconds_augment,
+                     "seconds_compute", e->seconds_compute);
 }
 
 static enum err write_all(struct run_log *l, const char *text, size_t size)
@@ -104,7 +107,10 @@ void run_log_show(const struct run_log *l, const struct epoch_log *e, const stru
         else
             str_addf(&dice, " %s %.3f", l->class_name[k], e->dice[k - 1]);
     }
-    progress_line(p, "epoch %" PRId64 ": loss %.4f, validation %.4f, Dice%s; %.1f s computing, %.1f s loading, %.1f s augmenting",
-                  e->epoch + 1, e->train_loss, e->val_loss, dice.s ? dice.s : "", e->seconds_compute, e->seconds_load, e->seconds_augment);
+    progress_line(p,
+                  "epoch %" PRId64
+                  ": loss %.4f, validation %.4f, Dice%s; %.1f s computing, %.1f s loading, %.1f s augmenting",
+                  e->epoch + 1, e->train_loss, e->val_loss, dice.s ? dice.s : "", e->seconds_compute,
+                  e->seconds_load, e->seconds_augment);
     str_free(&dice);
 }

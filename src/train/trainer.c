@@ -34,7 +34,7 @@ struct trainer {
     struct position at;
     struct run_log log;
     char *latest, *best, *model, *plan_path, *picture;
-    char *identity; /* of plan and data, so that a folder is not resumed with others */
+    char *identity;                /* of plan and data, so that a folder is not resumed with others */
     double load, augment, compute; /* seconds of the current epoch */
 };
 
@@ -64,9 +64,9 @@ static char *identity_of(const struct trainer_options *o)
 
 static json_t *position_json(const struct trainer *t)
 {
-    return json_pack("{s:s, s:I, s:I, s:f, s:f, s:f, s:I}", "identity", t->identity, "epoch", (json_int_t)t->at.epoch, "step",
-                     (json_int_t)t->at.step, "loss_sum", t->at.loss_sum, "ema", t->at.ema, "best", t->at.best, "log_size",
-                     (json_int_t)t->at.log_size);
+    return json_pack("{s:s, s:I, s:I, s:f, s:f, s:f, s:I}", "identity", t->identity, "epoch",
+                     (json_int_t)t->at.epoch, "step", (json_int_t)t->at.step, "loss_sum", t->at.loss_sum,
+                     "ema", t->at.ema, "best", t->at.best, "log_size", (json_int_t)t->at.log_size);
 }
 
 static enum err position_read(struct trainer *t, const json_t *j)
@@ -75,8 +75,10 @@ static enum err position_read(struct trainer *t, const json_t *j)
 
     TRY(json_get_str(j, t->latest, "identity", &identity));
     if (strcmp(identity, t->identity))
-        return err_set(ERR_MODEL, "%s: belongs to a run with another plan, seed or data: use another -w, or --force to start over",
-                       t->latest);
+        return err_set(
+            ERR_MODEL,
+            "%s: belongs to a run with another plan, seed or data: use another -w, or --force to start over",
+            t->latest);
     TRY(json_get_int(j, t->latest, "epoch", &t->at.epoch));
     TRY(json_get_int(j, t->latest, "step", &t->at.step));
     TRY(json_get_real(j, t->latest, "loss_sum", &t->at.loss_sum));
@@ -105,7 +107,8 @@ static enum err resume(struct trainer *t)
     err = position_read(t, j);
     json_decref(j);
     if (!err && t->at.step > 0)
-        progress_line(t->o->progress, "going on from step %" PRId64 " of %" PRId64, t->at.step, t->p->epochs * t->p->iterations);
+        progress_line(t->o->progress, "going on from step %" PRId64 " of %" PRId64, t->at.step,
+                      t->p->epochs * t->p->iterations);
     return err;
 }
 
@@ -117,7 +120,8 @@ static double learning_rate(const struct plan *p, int64_t step)
 
     if (p->schedule == SCHED_POLY)
         return schedule_poly(p->lr, epoch, (double)p->epochs, p->poly);
-    return schedule_cosine(p->lr, (double)step, (double)(p->epochs * p->iterations), (double)(p->warmup * p->iterations));
+    return schedule_cosine(p->lr, (double)step, (double)(p->epochs * p->iterations),
+                           (double)(p->warmup * p->iterations));
 }
 
 static enum err not_finite(struct trainer *t, int64_t step)
@@ -128,9 +132,12 @@ static enum err not_finite(struct trainer *t, int64_t step)
     if (!err)
         err = save_checkpoint(t);
     if (!err)
-        err = err_set(ERR_INTERNAL, "step %" PRId64 ": loss or gradient is not finite; %s made the first such value. The last good state is in %s; "
-                                    "a lower --set lr may help",
-                      step, who.s && who.s[0] ? who.s : "an optimiser input", t->latest);
+        err = err_set(
+            ERR_INTERNAL,
+            "step %" PRId64
+            ": loss or gradient is not finite; %s made the first such value. The last good state is in %s; "
+            "a lower --set lr may help",
+            step, who.s && who.s[0] ? who.s : "an optimiser input", t->latest);
     str_free(&who);
     return err;
 }
@@ -282,8 +289,8 @@ static enum err run_epoch(struct trainer *t)
     while (t->at.step < end) {
         int64_t done = t->at.step - t->at.epoch * t->p->iterations;
         TRY(train_step(t, t->at.step));
-        progress_update(t->o->progress, "training", t->at.step, total, "epoch %" PRId64 " loss %.4f", t->at.epoch + 1,
-                        t->at.loss_sum / (double)(done + 1));
+        progress_update(t->o->progress, "training", t->at.step, total, "epoch %" PRId64 " loss %.4f",
+                        t->at.epoch + 1, t->at.loss_sum / (double)(done + 1));
         if (t->at.step % SAVE_EVERY == 0 && t->at.step < end)
             TRY(save_checkpoint(t));
     }
@@ -296,7 +303,8 @@ static enum err run_epochs(struct trainer *t)
         enum err err = run_epoch(t);
         if (err == ERR_STOPPED) {
             TRY(save_checkpoint(t));
-            return err_set(ERR_STOPPED, "stopped after step %" PRId64 "; the same command goes on from there", t->at.step);
+            return err_set(ERR_STOPPED, "stopped after step %" PRId64 "; the same command goes on from there",
+                           t->at.step);
         }
         if (err)
             return err;
@@ -350,7 +358,8 @@ static enum err make_paths(struct trainer *t)
 
 static enum err start(struct trainer *t)
 {
-    struct compile c = {.backend = t->o->backend, .memory_max = t->o->memory_max, .no_reference = true, .stop = t->o->stop};
+    struct compile c = {
+        .backend = t->o->backend, .memory_max = t->o->memory_max, .no_reference = true, .stop = t->o->stop};
 
     TRY(make_paths(t));
     TRY(network_for_training(&t->net, t->p, &c));

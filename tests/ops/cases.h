@@ -1,5 +1,5 @@
-/* Trials for the generated op tests: a row, one of its samples with drawn numbers, its reference results. Header-only, since
- * every test file is a program. */
+/* Trials for the generated op tests: a row, one of its samples with drawn numbers, its reference results.
+ * Header-only, since every test file is a program. */
 #ifndef D4M_TESTS_OPS_CASES_H
 #define D4M_TESTS_OPS_CASES_H
 
@@ -42,7 +42,8 @@ static void cases_of(struct sampler *s, int id)
 static inline void trial_near(const struct trial *t, const char *what, double a, double b, double tolerance)
 {
     if (!(fabs(a - b) <= tolerance) && !(isnan(a) && isnan(b)) && a != b)
-        fail_msg("%s, sample %d: %s: %.17g is not %.17g (within %.3g)", t->row->name, t->number, what, a, b, tolerance);
+        fail_msg("%s, sample %d: %s: %.17g is not %.17g (within %.3g)", t->row->name, t->number, what, a, b,
+                 tolerance);
 }
 
 /* ---- numbers ---- */
@@ -272,7 +273,8 @@ static void bind_list(struct program *p, const char *prefix, double *const *list
     }
 }
 
-/* Backends without fast kernels: one on which every op that can be expanded is, one that runs every row's reference. */
+/* Backends without fast kernels: one on which every op that can be expanded is, one that runs every row's
+ * reference. */
 enum meaning { EXPANDED, DIRECT };
 
 static const struct backend *slow_backend(enum meaning m)

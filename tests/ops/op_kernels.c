@@ -1,5 +1,5 @@
-/* Every kernel against its row's reference: guard bytes, exact integers for linear families, in place, three thread counts and
- * both instruction sets bitwise equal. */
+/* Every kernel against its row's reference: guard bytes, exact integers for linear families, in place, three
+ * thread counts and both instruction sets bitwise equal. */
 #include "ops/cases.h"
 
 #include "backend/backend.h"
@@ -57,12 +57,14 @@ static void put_number(unsigned char *to, enum dtype type, int64_t i, double v)
 
 static double get_number(const unsigned char *from, enum dtype type, int64_t i)
 {
-    return type == DT_F32 ? (double)((const float *)(const void *)from)[i]
-                          : type == DT_F64 ? ((const double *)(const void *)from)[i] : (double)((const int64_t *)(const void *)from)[i];
+    return type == DT_F32   ? (double)((const float *)(const void *)from)[i]
+           : type == DT_F64 ? ((const double *)(const void *)from)[i]
+                            : (double)((const int64_t *)(const void *)from)[i];
 }
 
 /* False if the backend has no kernel of its own for this case. */
-static bool kernel_start(struct bench_run *b, const struct trial *t, const struct backend *backend, enum dtype real)
+static bool kernel_start(struct bench_run *b, const struct trial *t, const struct backend *backend,
+                         enum dtype real)
 {
     val in[IN_MAX], y;
 
@@ -100,7 +102,8 @@ static void kernel_call(struct bench_run *b, const struct trial *t)
         if (!guards_intact(b->out[k], b->out_bytes[k]))
             fail_msg("%s, sample %d: %s wrote around output %d", t->row->name, t->number, b->k->name, k);
     if (!guards_intact(b->work, b->s.work))
-        fail_msg("%s, sample %d: %s wrote around its scratch of %zu bytes", t->row->name, t->number, b->k->name, b->s.work);
+        fail_msg("%s, sample %d: %s wrote around its scratch of %zu bytes", t->row->name, t->number,
+                 b->k->name, b->s.work);
 }
 
 static void kernel_end(struct bench_run *b)
@@ -143,7 +146,8 @@ static void compare(const struct trial *t, const struct bench_run *b, bool exact
 {
     for (int k = 0; k < t->n_out; k++)
         for (int64_t i = 0; i < dims_count(&t->out_dims[k]); i++)
-            trial_near(t, b->k->name, get_number(b->out[k], b->s.out_type[k], i), t->out[k][i], exact ? 0 : tolerance_of(t, b, k));
+            trial_near(t, b->k->name, get_number(b->out[k], b->s.out_type[k], i), t->out[k][i],
+                       exact ? 0 : tolerance_of(t, b, k));
 }
 
 static bool same_bytes(const struct trial *t, const struct bench_run *a, const struct bench_run *b)
@@ -155,7 +159,8 @@ static bool same_bytes(const struct trial *t, const struct bench_run *a, const s
 }
 
 /* A pointwise kernel may be given an operand's buffer as its output. */
-static void in_place(struct bench_run *first, const struct trial *t, const struct backend *backend, enum dtype real)
+static void in_place(struct bench_run *first, const struct trial *t, const struct backend *backend,
+                     enum dtype real)
 {
     for (int k = 0; k < t->c.n_in; k++) {
         struct bench_run b;
@@ -168,7 +173,8 @@ static void in_place(struct bench_run *first, const struct trial *t, const struc
         r = (struct run){&b.s, (const void *const *)b.in, out, b.work};
         b.k->run(&r);
         if (memcmp(b.in[k], first->out[0], first->out_bytes[0]))
-            fail_msg("%s, sample %d: %s differs when it writes over input %d", t->row->name, t->number, b.k->name, k);
+            fail_msg("%s, sample %d: %s differs when it writes over input %d", t->row->name, t->number,
+                     b.k->name, k);
         kernel_end(&b);
     }
 }
@@ -189,7 +195,8 @@ static void same_everywhere(const struct bench_run *first, const struct trial *t
             kernel_call(&b, t);
             kernel_call(&b, t);
             if (!same_bytes(t, first, &b))
-                fail_msg("%s, sample %d: %s: other bytes with %d threads on %s", t->row->name, t->number, b.k->name, threads, isa[i]);
+                fail_msg("%s, sample %d: %s: other bytes with %d threads on %s", t->row->name, t->number,
+                         b.k->name, threads, isa[i]);
             kernel_end(&b);
         }
 }

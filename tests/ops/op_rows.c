@@ -1,5 +1,5 @@
-/* The mathematics of every row of the op table, with no code per op: reference = expansion, first and second derivatives
- * against central differences in double, adjoint identities. */
+/* The mathematics of every row of the op table, with no code per op: reference = expansion, first and second
+ * derivatives against central differences in double, adjoint identities. */
 #include "ops/cases.h"
 
 #include "base/mem.h"

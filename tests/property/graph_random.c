@@ -1,5 +1,5 @@
-/* Laws of the compiler on random graphs: reuse of buffers changes no result, expanding changes nothing but rounding, live buffers
- * never overlap, states change only where the predicate says so. */
+/* Laws of the compiler on random graphs: reuse of buffers changes no result, expanding changes nothing but
+ * rounding, live buffers never overlap, states change only where the predicate says so. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -51,7 +51,10 @@ static val grow(struct graph *g, struct rng *r, const val pool[], int n)
     case 3:
         return op_slice(g, op_concat(g, AXIS_C, a, b), start, size);
     case 4:
-        return op_leaky_relu(g, op_norm(g, a, op_constant(g, 1.5, DIMS1(d.n[4])), op_constant(g, 0.25, DIMS1(d.n[4])), 0, 1e-5), 0.1);
+        return op_leaky_relu(
+            g,
+            op_norm(g, a, op_constant(g, 1.5, DIMS1(d.n[4])), op_constant(g, 0.25, DIMS1(d.n[4])), 0, 1e-5),
+            0.1);
     case 5:
         return op_sub(g, a, op_mean(g, a, AXES_SPACE));
     case 6:
@@ -110,7 +113,8 @@ static void add_loss(struct made *m)
     for (int i = m->n - 2; i > m->n - 6; i--)
         loss = op_add(m->g, loss, total(m->g, op_tanh(m->g, m->pool[i])));
     graph_grad(m->g, loss, 2, m->pool, grad);
-    loss = op_add(m->g, loss, op_add(m->g, total(m->g, op_square(m->g, grad[0])), total(m->g, op_square(m->g, grad[1]))));
+    loss = op_add(m->g, loss,
+                  op_add(m->g, total(m->g, op_square(m->g, grad[0])), total(m->g, op_square(m->g, grad[1]))));
     graph_output(m->g, "loss", loss);
     assert_int_equal(graph_status(m->g), ERR_OK);
 }
@@ -160,7 +164,8 @@ static void predicates_guard_states(void **state)
     struct graph *g = graph_new(DT_F64);
     struct store *s = store_new();
     struct program *p = NULL;
-    val when = graph_input(g, "when", DT_F64, DIMS0), w = graph_state(g, "w", DT_F64, DIMS1(3)), v = graph_state(g, "v", DT_F64, DIMS1(3));
+    val when = graph_input(g, "when", DT_F64, DIMS0), w = graph_state(g, "w", DT_F64, DIMS1(3)),
+        v = graph_state(g, "v", DT_F64, DIMS1(3));
     val count = graph_state(g, "count", DT_F64, DIMS0), one = op_constant(g, 1, DIMS1(3)), w2, v2;
     struct update u = {.lr = op_scalar(g, 0.5), .scale = op_scalar(g, 1), .when = when, .momentum = 0.5};
     double flag;
@@ -259,7 +264,8 @@ static void memory_limit_is_an_error(void **state)
     graph_free(g);
 }
 
-/* Every allocation of building, differentiating and compiling may fail: an error comes back, nothing leaks or crashes. */
+/* Every allocation of building, differentiating and compiling may fail: an error comes back, nothing leaks or
+ * crashes. */
 static void allocation_failures_are_errors(void **state)
 {
     struct compile how = {.backend = reference_backend(true)};
@@ -275,7 +281,8 @@ static void allocation_failures_are_errors(void **state)
         g = graph_new(DT_F64);
         s = store_new();
         if (g && s) {
-            val x = graph_input(g, "x", DT_F64, DIMS5(1, 2, 2, 2, 2)), w = graph_state(g, "w", DT_F64, DIMS5(2, 2, 1, 1, 1)), grad;
+            val x = graph_input(g, "x", DT_F64, DIMS5(1, 2, 2, 2, 2)),
+                w = graph_state(g, "w", DT_F64, DIMS5(2, 2, 1, 1, 1)), grad;
             val y = op_norm(g, op_conv(g, x, w, (val){0}, &(struct conv){0}), (val){0}, (val){0}, 0, 1e-5);
             graph_grad(g, total(g, op_square(g, op_tanh(g, y))), 1, &w, &grad);
             graph_assign(g, w, op_sub(g, w, grad), (val){0});
@@ -292,9 +299,12 @@ static void allocation_failures_are_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(plans_change_nothing),    cmocka_unit_test(predicates_guard_states),
-        cmocka_unit_test(replay_names_the_culprit), cmocka_unit_test(errors_latch_with_scope),
-        cmocka_unit_test(equal_nodes_are_one),     cmocka_unit_test(memory_limit_is_an_error),
+        cmocka_unit_test(plans_change_nothing),
+        cmocka_unit_test(predicates_guard_states),
+        cmocka_unit_test(replay_names_the_culprit),
+        cmocka_unit_test(errors_latch_with_scope),
+        cmocka_unit_test(equal_nodes_are_one),
+        cmocka_unit_test(memory_limit_is_an_error),
         cmocka_unit_test(allocation_failures_are_errors),
     };
 

@@ -80,8 +80,10 @@ static void test_init(void **state)
         sum += x * x;
     }
     close_to(sqrt(sum / (double)n), want, 0.02 * want);
-    assert_true(tensor_get(store_find(a, "stages.3.weight"), 0) != tensor_get(store_find(a, "stages.3.again"), 0));
-    assert_true(tensor_get(store_find(a, "stages.3.weight"), 0) != tensor_get(store_find(c, "stages.3.weight"), 0));
+    assert_true(tensor_get(store_find(a, "stages.3.weight"), 0) !=
+                tensor_get(store_find(a, "stages.3.again"), 0));
+    assert_true(tensor_get(store_find(a, "stages.3.weight"), 0) !=
+                tensor_get(store_find(c, "stages.3.weight"), 0));
     close_to(tensor_get(store_find(a, "stages.3.gain"), 7), 1, 0);
     store_free(a);
     store_free(b);
@@ -110,8 +112,8 @@ static void test_shared_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_poly),         cmocka_unit_test(test_cosine), cmocka_unit_test(test_level_weights),
-        cmocka_unit_test(test_init),         cmocka_unit_test(test_shared_name),
+        cmocka_unit_test(test_poly), cmocka_unit_test(test_cosine),      cmocka_unit_test(test_level_weights),
+        cmocka_unit_test(test_init), cmocka_unit_test(test_shared_name),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

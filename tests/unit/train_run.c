@@ -1,5 +1,6 @@
-/* The training loop on small made-up cases: stopping and resuming anywhere, thread counts and instruction sets leave the same bytes;
- * a value that is not finite ends the run with the last good state kept and the op named; foreign folders are refused. */
+/* The training loop on small made-up cases: stopping and resuming anywhere, thread counts and instruction
+ * sets leave the same bytes; a value that is not finite ends the run with the last good state kept and the op
+ * named; foreign folders are refused. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -46,7 +47,8 @@ static void fill_case(struct prepared *c, uint64_t seed)
         c->stats[k].inside = 1;
     }
     for (int64_t i = 0; i < SIDE * SIDE * SIDE; i++) {
-        double x = (double)(i % SIDE) - 11, y = (double)(i / SIDE % SIDE) - 12, z = (double)(i / (SIDE * SIDE)) - 10;
+        double x = (double)(i % SIDE) - 11, y = (double)(i / SIDE % SIDE) - 12,
+               z = (double)(i / (SIDE * SIDE)) - 10;
         double d = x * x + y * y + z * z;
         uint8_t label = d < 12 ? 2 : d < 70;
         ((uint8_t *)c->label->data)[i] = label;
@@ -56,10 +58,25 @@ static void fill_case(struct prepared *c, uint64_t seed)
     }
 }
 
-static const char *const tiny[] = {"patch=16",     "batch=2",      "stages=3",         "features=8",     "features_max=16",
-                                   "convs=1",      "convs_decoder=1", "augment=flips", "optimiser=adamw", "schedule=cosine",
-                                   "warmup=0",     "epochs=3",     "iterations=4",     "val_iterations=1", "lr=1e-3",
-                                   "phases=2",     "classes=3",    "phase_names=arterial,portal venous", "reference=portal venous"};
+static const char *const tiny[] = {"patch=16",
+                                   "batch=2",
+                                   "stages=3",
+                                   "features=8",
+                                   "features_max=16",
+                                   "convs=1",
+                                   "convs_decoder=1",
+                                   "augment=flips",
+                                   "optimiser=adamw",
+                                   "schedule=cosine",
+                                   "warmup=0",
+                                   "epochs=3",
+                                   "iterations=4",
+                                   "val_iterations=1",
+                                   "lr=1e-3",
+                                   "phases=2",
+                                   "classes=3",
+                                   "phase_names=arterial,portal venous",
+                                   "reference=portal venous"};
 
 static int set_up(void **state)
 {
@@ -273,8 +290,10 @@ static void a_damaged_checkpoint_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(threads_and_isa_leave_the_same_bytes), cmocka_unit_test(stopping_anywhere_changes_nothing),
-        cmocka_unit_test(a_foreign_run_is_refused),             cmocka_unit_test(the_op_of_a_nan_is_named),
+        cmocka_unit_test(threads_and_isa_leave_the_same_bytes),
+        cmocka_unit_test(stopping_anywhere_changes_nothing),
+        cmocka_unit_test(a_foreign_run_is_refused),
+        cmocka_unit_test(the_op_of_a_nan_is_named),
         cmocka_unit_test(a_damaged_checkpoint_is_told),
     };
 
