@@ -295,6 +295,23 @@ bool file_exists(const char *path)
     return !stat(path, &st) && S_ISREG(st.st_mode);
 }
 
+bool file_same(const char *a, const char *b)
+{
+    struct stat x, y;
+
+    return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+enum err file_refuse(const char *path)
+{
+    struct stat st;
+
+    if (!*path)
+        return err_set(ERR_USAGE, "an empty path was given; name a file or folder");
+    return err_set(ERR_USAGE, "%s: cannot be read: %s; check the path", path,
+                   stat(path, &st) ? strerror(errno) : "neither a regular file nor a folder");
+}
+
 enum err file_hash(const char *path, uint64_t *hash)
 {
     enum { CHUNK = 1 << 20 };

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/utf8.h"
 #include <errno.h>
 #include <math.h>
 #include <pthread.h>
@@ -12,9 +13,9 @@
 
 enum { MAX_DEPTH = 100 };
 
-/* jansson reports a failed allocation inside a token as a syntax error; this remembers what it was. Worse, it ignores a failed
- * growth of its token buffer and writes behind it. So every parse brings a reserve that serves what fails, and the text ends at
- * the next block: what is left to allocate fits. */
+/* jansson reports a failed allocation inside a token as a syntax error; this remembers what it was. Worse, it
+ * ignores a failed growth of its token buffer and writes behind it. So every parse brings a reserve that
+ * serves what fails, and the text ends at the next block: what is left to allocate fits. */
 static _Thread_local bool exhausted;
 static _Thread_local struct {
     uint8_t *bytes;
@@ -359,6 +360,15 @@ enum err json_print(const json_t *j)
     puts(text);
     mem_free(text);
     return ERR_OK;
+}
+
+json_t *json_str(const char *s)
+{
+    char *clean = s ? utf8_clean(s) : NULL;
+    json_t *j = s ? (clean ? json_string(clean) : NULL) : json_null();
+
+    mem_free(clean);
+    return j;
 }
 
 json_t *json_number(double v)

@@ -354,7 +354,8 @@ enum err case_list_read(struct case_list **out, const char *folder, enum case_pa
     enum err err;
 
     if (!folder_exists(folder))
-        return err_set(ERR_USAGE, "%s: there is no such folder", folder);
+        return file_exists(folder) ? err_set(ERR_USAGE, "%s: is a file; name the data set's folder", folder)
+                                   : file_refuse(folder);
     TRY_OR(done, case_list_new(&r.list));
     r.list->folder = arena_str(r.list->arena, folder);
     r.path = path_join(folder, "dataset.json");

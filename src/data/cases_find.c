@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include <string.h>
+#include <sys/stat.h>
 
 struct finding_cases {
     struct case_list *list;
@@ -226,6 +227,7 @@ static enum err add_path(struct finding_cases *f, const char *path)
     char *folder = base == path ? arena_str(a, ".") : arena_printf(a, "%.*s", (int)(base - path), path);
     struct source s;
     size_t n, found = 0;
+    struct stat st;
     int channel;
 
     if (!folder)
@@ -236,16 +238,23 @@ static enum err add_path(struct finding_cases *f, const char *path)
         return add_tree(f, path);
     if (file_exists(path)) {
         if (!case_name_split(path, &n, &channel))
-            return err_set(ERR_USAGE, "%s: not a NIfTI file name (.nii, .nii.gz, .hdr)", path);
+            return err_set(
+                ERR_USAGE,
+                "%s: not a NIfTI file name (.nii, .nii.gz, .hdr); name the .hdr of a pair, rename or convert "
+                "other files",
+                path);
         TRY(source_make(f, &s, folder));
         return channel >= 0 ? add_numbered(f, &s, base) : add_named(f, &s, base);
     }
     if (*base && folder_exists(folder))
         TRY(add_folder(f, folder, base, &found));
-    if (!found)
-        return err_set(ERR_USAGE,
-                       "%s: there is no such file, folder or case (FOLDER/CASE of CASE_0000.nii.gz)", path);
-    return ERR_OK;
+    if (!found && lstat(path, &st))
+        return err_set(
+            ERR_USAGE,
+            "'%s': there is no such file, folder or case (FOLDER/CASE of CASE_0000.nii.gz); check the "
+            "path",
+            path);
+    return found ? ERR_OK : file_refuse(path);
 }
 
 static enum err phase_named(struct finding_cases *f)

@@ -33,6 +33,14 @@ struct checker {
     size_t count, room;
 };
 
+/* Whatever a file or a name put into it. */
+static void one_line(char *s)
+{
+    for (; *s; s++)
+        if ((unsigned char)*s < 0x20 || *s == 0x7f)
+            *s = ' ';
+}
+
 static enum err add(struct checker *c, bool error, const char *name, const char *text)
 {
     struct check_report *r = c->report;
@@ -55,6 +63,8 @@ static enum err add(struct checker *c, bool error, const char *name, const char 
         mem_free(f->text);
         return ERR_MEMORY;
     }
+    one_line(f->where);
+    one_line(f->text);
     r->count++;
     *(error ? &r->errors : &r->warnings) += 1;
     return ERR_OK;
@@ -361,7 +371,7 @@ enum err check_path(struct check_report *r, const char *path, const struct check
     else if (file_exists(path))
         err = check_file(&c, path);
     else
-        err = err_set(ERR_USAGE, "%s: there is no such file or folder", path);
+        err = file_refuse(path);
     mem_free(c.seen);
     if (err) {
         check_free(&made);
@@ -387,9 +397,9 @@ json_t *check_to_json(const struct check_report *r)
     for (size_t i = 0; i < r->count; i++) {
         const struct finding *f = &r->item[i];
 
-        if (json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "severity",
+        if (json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:o}", "severity",
                                                   f->error ? "error" : "warning", "name", f->name, "where",
-                                                  f->where, "text", f->text))) {
+                                                  json_str(f->where), "text", json_str(f->text)))) {
             json_decref(list);
             return NULL;
         }

@@ -181,9 +181,9 @@ static enum err write_json(const struct store *s, const struct prepared *r, cons
 
     for (int v = 0; v < (s->plan->classes ? (int)s->plan->classes : 256); v++)
         json_array_append_new(classes, json_integer(r->class_voxels[v]));
-    j = json_pack("{s:i, s:s, s:s, s:i, s:i, s:o, s:o, s:b, s:o, s:o}", "format", PREPARED_FORMAT, "name",
-                  r->name, "key", s->key, "channels", r->phases, "reference", r->reference, "source",
-                  grid_json(&r->source->grid), "phases", phases_json(r, present, c), "label",
+    j = json_pack("{s:i, s:o, s:s, s:i, s:i, s:o, s:o, s:b, s:o, s:o}", "format", PREPARED_FORMAT, "name",
+                  json_str(r->name), "key", s->key, "channels", r->phases, "reference", r->reference,
+                  "source", grid_json(&r->source->grid), "phases", phases_json(r, present, c), "label",
                   c->label != NULL, "class_voxels", classes, "grid", grid_json(&r->grid));
     if (!j)
         return err_set(ERR_MEMORY, "out of memory while describing case %s", r->name);
@@ -209,6 +209,17 @@ static enum err save_or_remove(const struct store *s, const char *name, int chan
     volume_free(*v);
     *v = NULL;
     return err;
+}
+
+static void remove_case(const struct store *s, const char *name, int phases)
+{
+    for (int channel = -2; channel < phases; channel++) {
+        struct str path;
+
+        if (!store_path(&path, s->folder, name, channel))
+            (void)remove(path.s);
+        str_free(&path);
+    }
 }
 
 /* Takes the sample of phase k and notes earlier ones that are the same scan. */
@@ -251,6 +262,8 @@ static enum err store_case(const struct store *s, const struct case_files *c)
     TRY_OR(done, save_or_remove(s, r->name, -1, &r->label));
     TRY_OR(done, write_json(s, r, present, c));
 done:
+    if (err) /* no part of a case */
+        remove_case(s, c->name, r ? r->phases : 0);
     for (int i = 0; i < PLAN_MAX_PHASES; i++)
         alike_free(&sample[i]);
     prepared_free(r);

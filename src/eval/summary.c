@@ -1,21 +1,11 @@
 /* summary.json: nnU-Net's keys (metric_per_case, mean, foreground_mean) with null where it writes NaN, ours
  * under "d4m". */
 #include "base/json.h"
-#include "base/utf8.h"
 #include "eval/score.h"
 #include <math.h>
 #include <string.h>
 
 #define MOST_VOXELS 9007199254740992 /* 2^53: counts stay exact in JSON numbers of other programs */
-
-static json_t *text(const char *s)
-{
-    char *clean = s ? utf8_clean(s) : NULL;
-    json_t *j = s ? (clean ? json_string(clean) : NULL) : json_null();
-
-    mem_free(clean);
-    return j;
-}
 
 /* Returns o, or NULL after releasing it if one of the puts failed. */
 static json_t *checked(json_t *o, int failed)
@@ -159,9 +149,9 @@ static json_t *case_json(const struct evaluation *e, size_t item)
     for (int r = 0; r < e->regions; r++)
         failed |= json_object_set_new(regions, e->region[r].key, case_region(e, item, r));
     failed |= json_object_set_new(o, "metrics", metrics);
-    failed |= json_object_set_new(o, "prediction_file", text(c->prediction));
-    failed |= json_object_set_new(o, "reference_file", text(c->reference));
-    failed |= json_object_set_new(ours, "case", text(c->name));
+    failed |= json_object_set_new(o, "prediction_file", json_str(c->prediction));
+    failed |= json_object_set_new(o, "reference_file", json_str(c->reference));
+    failed |= json_object_set_new(ours, "case", json_str(c->name));
     failed |= json_object_set_new(ours, "voxel_ml", json_number(c->voxel_ml));
     failed |= json_object_set_new(ours, "regions", regions);
     failed |= json_object_set_new(ours, "lesions", lesions_json(&c->lesions));
@@ -209,7 +199,7 @@ static json_t *names_json(const struct evaluation *e)
     int failed = 0;
 
     for (int label = 1; label <= e->labels; label++)
-        failed |= json_array_append_new(o, text(e->label_name[label]));
+        failed |= json_array_append_new(o, json_str(e->label_name[label]));
     return checked(o, failed);
 }
 
@@ -220,7 +210,7 @@ static json_t *missing_json(const struct evaluation *e)
 
     for (size_t i = 0; i < e->count; i++)
         if (!e->item[i].prediction)
-            failed |= json_array_append_new(o, text(e->item[i].name));
+            failed |= json_array_append_new(o, json_str(e->item[i].name));
     return checked(o, failed);
 }
 
@@ -230,7 +220,7 @@ static json_t *extra_json(char *const *extra, size_t extras)
     int failed = 0;
 
     for (size_t i = 0; i < extras; i++)
-        failed |= json_array_append_new(o, text(extra[i]));
+        failed |= json_array_append_new(o, json_str(extra[i]));
     return checked(o, failed);
 }
 

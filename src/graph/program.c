@@ -26,8 +26,8 @@ struct program {
     int count;
     struct mem_plan plan;
     unsigned char *arena;
-    void **at;     /* per value id: its storage */
-    void **args;   /* inputs then outputs of the running step */
+    void **at;   /* per value id: its storage */
+    void **args; /* inputs then outputs of the running step */
     struct copy *copies;
     int n_copies;
     atomic_int *stop;
@@ -149,8 +149,9 @@ static enum err make_copies(struct program *p)
     for (int i = 0; i < n; i++) {
         struct dims d = graph_dims(p->g, a[i].state);
         if (!p->plan.in_place[i])
-            p->copies[p->n_copies++] = (struct copy){a[i].state.id, a[i].value.id, a[i].when.id,
-                                                     (size_t)dims_count(&d) * dtype_size(graph_type(p->g, a[i].state))};
+            p->copies[p->n_copies++] =
+                (struct copy){a[i].state.id, a[i].value.id, a[i].when.id,
+                              (size_t)dims_count(&d) * dtype_size(graph_type(p->g, a[i].state))};
     }
     return ERR_OK;
 }
@@ -159,11 +160,13 @@ static enum err check_memory(const struct program *p, const struct compile *c)
 {
     if (!c->memory_max || p->plan.arena <= c->memory_max)
         return ERR_OK;
-    return err_set(ERR_MEMORY, "the program needs %.2f GB but --mem allows %.2f GB: use a smaller patch or batch",
+    return err_set(ERR_MEMORY,
+                   "the program needs %.3g GB but --mem allows %.3g GB: use a smaller patch or batch",
                    (double)p->plan.arena * 1e-9, (double)c->memory_max * 1e-9);
 }
 
-static enum err compile(struct program *p, struct graph *expanded, struct store *store, const struct compile *c)
+static enum err compile(struct program *p, struct graph *expanded, struct store *store,
+                        const struct compile *c)
 {
     p->g = expanded;
     p->stop = c->stop;
@@ -275,7 +278,9 @@ static double scalar_at(const struct program *p, uint32_t id)
 
     if (!data)
         return NAN;
-    return type == DT_F32 ? (double)*(const float *)data : type == DT_F64 ? *(const double *)data : (double)*(const int64_t *)data;
+    return type == DT_F32   ? (double)*(const float *)data
+           : type == DT_F64 ? *(const double *)data
+                            : (double)*(const int64_t *)data;
 }
 
 enum err program_run(struct program *p)
@@ -328,7 +333,8 @@ static bool all_finite(const struct program *p, val v)
     enum dtype type = graph_type(p->g, v);
 
     for (int64_t i = 0; i < dims_count(&d); i++)
-        if (type == DT_F32 ? !isfinite(((const float *)data)[i]) : type == DT_F64 && !isfinite(((const double *)data)[i]))
+        if (type == DT_F32 ? !isfinite(((const float *)data)[i])
+                           : type == DT_F64 && !isfinite(((const double *)data)[i]))
             return false;
     return true;
 }
@@ -337,7 +343,8 @@ static bool blame_sources(const struct program *p, struct str *culprit)
 {
     for (int i = 0; i < graph_count(p->g); i++) {
         const struct node *n = graph_at(p->g, i);
-        if ((n->id == OP_INPUT || n->id == OP_STATE) && p->at[n->first_out] && !all_finite(p, node_out(n, 0))) {
+        if ((n->id == OP_INPUT || n->id == OP_STATE) && p->at[n->first_out] &&
+            !all_finite(p, node_out(n, 0))) {
             str_addf(culprit, "%s %s", n->id == OP_INPUT ? "input" : "state", n->attr.name);
             return true;
         }
@@ -383,12 +390,14 @@ static double step_flops(const struct step *s)
     case OP_CONV:
     case OP_CONV_DX:
         w = &s->in_dims[1];
-        return 2 * count_of(n->id == OP_CONV ? &s->out_dims[0] : &s->in_dims[0]) * count_of(w) / (double)w->n[0];
+        return 2 * count_of(n->id == OP_CONV ? &s->out_dims[0] : &s->in_dims[0]) * count_of(w) /
+               (double)w->n[0];
     case OP_CONV_DW:
         w = &s->out_dims[0];
         return 2 * count_of(&s->in_dims[0]) * count_of(w) / (double)w->n[0];
     case OP_MATMUL:
-        return 2 * count_of(&s->out_dims[0]) * (double)s->in_dims[0].n[s->in_dims[0].rank - (n->attr.matmul.transpose_a ? 2 : 1)];
+        return 2 * count_of(&s->out_dims[0]) *
+               (double)s->in_dims[0].n[s->in_dims[0].rank - (n->attr.matmul.transpose_a ? 2 : 1)];
     default:
         return count_of(&s->out_dims[0]);
     }
@@ -443,8 +452,9 @@ void program_dump(const struct program *p, struct str *out)
     for (int i = 0; i < p->count; i++) {
         const struct node *n = p->steps[i].node;
         const struct spot *s = &p->plan.spot[root_id(p, n->first_out)];
-        str_addf(out, "%4d %-14s %-12s %s %-28s at %zu+%zu work %zu", i, n->op->name, p->kernel[i] ? p->kernel[i]->name : "view",
-                 dtype_name(n->out_type[0]), dims_text(&n->out_dims[0], text), s->offset, s->bytes, p->steps[i].work);
+        str_addf(out, "%4d %-14s %-12s %s %-28s at %zu+%zu work %zu", i, n->op->name,
+                 p->kernel[i] ? p->kernel[i]->name : "view", dtype_name(n->out_type[0]),
+                 dims_text(&n->out_dims[0], text), s->offset, s->bytes, p->steps[i].work);
         if (p->calls[i])
             str_addf(out, " %.3f ms", 1e3 * p->seconds[i] / (double)p->calls[i]);
         str_addf(out, "  %s\n", n->scope);

@@ -33,31 +33,46 @@ static enum err print_json(const struct check_report *r)
     return err;
 }
 
-static void print_lines(const struct check_report *r)
+static void print_lines(const struct check_report *r, bool quiet)
 {
     for (size_t i = 0; i < r->count; i++) {
         const struct finding *f = &r->item[i];
 
+        if (quiet && !f->error)
+            continue;
         printf("%-7s  %s  ", f->error ? "error" : "warning", f->name);
         if (str_starts(f->text, f->where)) /* a file's finding names it already */
             printf("%s\n", f->text);
         else
             printf("%s: %s\n", f->where, f->text);
     }
-    printf("%zu case%s: %zu errors, %zu warnings\n", r->cases, r->cases == 1 ? "" : "s", r->errors,
-           r->warnings);
+    if (!quiet)
+        printf("%zu case%s: %zu errors, %zu warnings\n", r->cases, r->cases == 1 ? "" : "s", r->errors,
+               r->warnings);
 }
 
+/* One line that says the first error itself, for who does not see the list. */
 static enum err verdict(const char *path, const struct check_report *r)
 {
+    const struct finding *f = r->item;
+    struct str line = {0};
     enum err err = check_verdict(r);
 
     if (!err)
         return ERR_OK;
-    if (r->dataset_error)
-        return err_set(err, "%s: the data set itself has an error; it is listed above", path);
-    return err_set(err, "%s: %zu of %zu case%s cannot be used as they are; their errors are listed above",
-                   path, r->bad_cases, r->cases, r->cases == 1 ? "" : "s");
+    while (!f->error) /* there is one */
+        f++;
+    if (r->cases > 1 && !r->dataset_error)
+        str_addf(&line, "%s: %zu of %zu cases cannot be used as they are: ", path, r->bad_cases, r->cases);
+    if (str_starts(f->text, f->where))
+        str_add(&line, f->text);
+    else
+        str_addf(&line, "%s: %s", f->where, f->text);
+    if (r->errors > 1)
+        str_addf(&line, " (and %zu more, see the list)", r->errors - 1);
+    err = line.s ? err_set(err, "%s", line.s) : ERR_MEMORY;
+    str_free(&line);
+    return err;
 }
 
 static enum err run(const struct cli *cli, const void *cfg)
@@ -74,7 +89,7 @@ static enum err run(const struct cli *cli, const void *cfg)
     if (cli->common->json)
         err = print_json(&r);
     else
-        print_lines(&r);
+        print_lines(&r, cli->common->quiet);
     if (!err)
         err = verdict(c->path, &r);
     check_free(&r);

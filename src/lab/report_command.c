@@ -53,7 +53,7 @@ static enum err print(const struct cli *cli, const char *path, const struct repo
         return ERR_OK;
     }
     json_setup();
-    j = json_pack("{s:s, s:I, s:I}", "report", path, "cases", (json_int_t)s->count, "warnings",
+    j = json_pack("{s:o, s:I, s:I}", "report", json_str(path), "cases", (json_int_t)s->count, "warnings",
                   (json_int_t)s->warnings.count);
     err = json_print(j);
     json_decref(j);

@@ -243,7 +243,7 @@ static enum err check_paths(const struct evaluate_options *o)
 
     for (int i = 0; i < 2; i++)
         if (!file_exists(path[i]) && !folder_exists(path[i]))
-            return err_set(ERR_USAGE, "%s: no such file or folder", path[i]);
+            return file_refuse(path[i]);
     if (folder_exists(o->ref) && !folder_exists(o->pred))
         return err_set(ERR_USAGE, "--pred %s is a file but --ref %s is a folder; name the reference's file",
                        o->pred, o->ref);

@@ -1,3 +1,4 @@
+#include "base/file.h"
 #include "stage/net_forward.h"
 
 #include "backend/backend.h"
@@ -144,11 +145,23 @@ static enum err save_outputs(struct forward *f)
     return safetensors_save(f->cfg->output, list, (size_t)f->n_out, NULL);
 }
 
+static enum err check_output(const struct net_forward *c)
+{
+    const char *const input[] = {c->config, c->weights, c->input};
+
+    for (size_t i = 0; i < sizeof input / sizeof *input; i++)
+        if (file_same(c->output, input[i]))
+            return err_set(ERR_USAGE, "--output %s would replace %s, which is read: choose another",
+                           c->output, input[i]);
+    return ERR_OK;
+}
+
 static enum err forward_run(struct forward *f, const struct cli *cli)
 {
     struct backend cpu;
     struct compile how = {.backend = &cpu, .memory_max = (uint64_t)cli->common->mem, .stop = cli->stop};
 
+    TRY(check_output(f->cfg));
     TRY(backend_cpu(&cpu, cpu_isa_name((enum cpu_isa)cli->common->isa), 0));
     TRY(nnunet_read_json(&f->net, f->cfg->config));
     TRY(read_input(f));

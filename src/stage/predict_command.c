@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 struct predict_cfg {
@@ -42,6 +41,7 @@ struct outputs {
     const char **mask;  /* by case */
     const char *record; /* result.json */
     json_t *result;
+    bool keep; /* what is at -o FILE is no result of an earlier run */
     size_t failed;
     enum err first; /* what the first failing case failed with */
     struct str failures;
@@ -77,6 +77,11 @@ static enum err name_outputs(struct outputs *o, const char *output)
     struct arena *a = o->cli->arena;
     const char *bad = foreign_ending(output);
 
+    if (!*output)
+        return err_set(ERR_USAGE, "-o is empty; name a folder or a .nii.gz file");
+    if (is_mask_name(output) && !str_ends(output, ".nii") && !str_ends(output, ".nii.gz"))
+        return err_set(ERR_USAGE, "-o %s: other programs need the ending in small letters: .nii.gz or .nii",
+                       output);
     if (bad)
         return err_set(ERR_USAGE, "-o %s: %s files are not written here; use .nii.gz, .nii or a folder",
                        output, bad);
@@ -103,18 +108,42 @@ static enum err name_outputs(struct outputs *o, const char *output)
 static enum err check_inputs(const struct outputs *o)
 {
     for (size_t i = 0; i < o->list->count; i++) {
-        struct stat mask, image;
-        if (stat(o->mask[i], &mask))
-            continue;
         for (size_t c = 0; c < o->list->count; c++)
             for (int k = 0; k < PLAN_MAX_PHASES; k++) {
                 const char *path = o->list->item[c].phase[k];
-                if (path && !stat(path, &image) && image.st_dev == mask.st_dev && image.st_ino == mask.st_ino)
+                if (path && file_same(path, o->mask[i]))
                     return err_set(ERR_USAGE, "the mask %s would replace the image %s: choose another -o",
                                    o->mask[i], path);
             }
     }
     return ERR_OK;
+}
+
+/* A record may replace only a record. One that lists the mask at -o FILE makes that mask ours. */
+static enum err check_record(struct outputs *o, const char *output)
+{
+    json_t *old = NULL, *cases;
+    const char *mask = NULL;
+    enum err err;
+
+    o->keep = o->mask[0] == output;
+    if (!file_exists(o->record))
+        return ERR_OK;
+    err = json_read(&old, o->record);
+    if (err == ERR_MEMORY)
+        return err;
+    cases = json_object_get(old, "cases");
+    if (err || !json_is_array(cases) || !json_is_array(json_object_get(old, "failed")))
+        err = err_set(ERR_USAGE,
+                      "%s is there, is no record of d4m predict and would be replaced: move it, or choose "
+                      "another -o",
+                      o->record);
+    else
+        mask = json_string_value(json_object_get(json_array_get(cases, 0), "mask"));
+    if (mask && !strcmp(mask, path_base(o->mask[0])))
+        o->keep = false;
+    json_decref(old);
+    return err;
 }
 
 static enum err write_record(struct outputs *o, bool complete)
@@ -126,9 +155,9 @@ static enum err write_record(struct outputs *o, bool complete)
 static enum err start_record(struct outputs *o, const struct predict_cfg *cfg)
 {
     json_setup();
-    o->result =
-        json_pack("{s:s, s:s, s:s, s:b, s:[], s:[]}", "notice", "Research use only. Not a medical device.",
-                  "command", o->cli->command_line, "model", cfg->model, "complete", 0, "cases", "failed");
+    o->result = json_pack(
+        "{s:s, s:o, s:o, s:b, s:[], s:[]}", "notice", "Research use only. Not a medical device.", "command",
+        json_str(o->cli->command_line), "model", json_str(cfg->model), "complete", 0, "cases", "failed");
     if (!o->result)
         return err_set(ERR_MEMORY, "out of memory (while starting %s)", o->record);
     return write_record(o, false); /* shows at once whether the folder can be written */
@@ -170,9 +199,10 @@ static void note_failure(struct outputs *o, size_t i, enum err err)
     o->first = o->failed++ ? o->first : err;
     str_addf(&o->failures, "%s%s: %s", o->failed > 1 ? "; " : "", name, err_text());
     json_array_append_new(json_object_get(o->result, "failed"),
-                          json_pack("{s:s, s:s}", "case", name, "error", err_text()));
+                          json_pack("{s:o, s:o}", "case", json_str(name), "error", json_str(err_text())));
     progress_line(o->cli->progress, "case %s failed: %s", name, err_text());
-    (void)unlink(o->mask[i]);
+    if (!o->keep)
+        (void)unlink(o->mask[i]);
 }
 
 /* Failures that the next case would meet too end the run. */
@@ -195,8 +225,10 @@ static enum err run_cases(struct outputs *o, const struct predict_options *optio
             print_case(o, i, record);
             json_array_append_new(json_object_get(o->result, "cases"), record);
         }
-        if (err && (is_final(err) || o->list->count == 1)) {
-            enum err written = write_record(o, o->list->count == 1);
+        if (err && o->list->count == 1)
+            return err;
+        if (err && is_final(err)) {
+            enum err written = write_record(o, false);
             return written ? written : err;
         }
         TRY(write_record(o, i + 1 == o->list->count));
@@ -218,11 +250,16 @@ static enum err predict_list(struct outputs *o, const struct predict_cfg *cfg, c
         .limit = (uint64_t)o->cli->common->mem,
         .progress = o->cli->progress,
         .stop = o->cli->stop};
+    enum err err;
 
     TRY(name_outputs(o, cfg->output));
     TRY(check_inputs(o));
+    TRY(check_record(o, cfg->output));
     TRY(start_record(o, cfg));
-    TRY(run_cases(o, &options));
+    err = run_cases(o, &options);
+    if (err && o->list->count == 1) /* nothing was made, so nothing is left */
+        (void)unlink(o->record);
+    TRY(err);
     TRY(print_result(o));
     TRY(str_status(&o->failures));
     if (o->failed)

@@ -39,7 +39,7 @@ static enum err add_phases(json_t *o, const struct predict_record *r, struct are
         if (r->used[i])
             json_array_append_new(used, json_string(m.name[i]));
         if (r->files->phase[i])
-            json_object_set_new(files, m.name[i], json_string(r->files->phase[i]));
+            json_object_set_new(files, m.name[i], json_str(r->files->phase[i]));
         json_object_set_new(channels, m.name[i], json_string(m.name[from[i]]));
     }
     if (!err)
@@ -55,7 +55,8 @@ static json_t *notes_json(const struct notes *n)
     json_t *a = json_array();
 
     for (size_t i = 0; a && i < n->count; i++)
-        json_array_append_new(a, json_pack("{s:s, s:s}", "name", n->item[i].name, "text", n->item[i].text));
+        json_array_append_new(
+            a, json_pack("{s:s, s:o}", "name", n->item[i].name, "text", json_str(n->item[i].text)));
     return a;
 }
 
@@ -95,8 +96,8 @@ enum err predict_record_make(json_t **out, const struct predict_record *r)
     if (!a || !o)
         err = err_set(ERR_MEMORY, "out of memory (while describing case %s)", r->files->name);
     if (!err) {
-        json_object_set_new(o, "case", json_string(r->files->name));
-        json_object_set_new(o, "mask", json_string(path_base(r->mask_path)));
+        json_object_set_new(o, "case", json_str(r->files->name));
+        json_object_set_new(o, "mask", json_str(path_base(r->mask_path)));
         err = add_phases(o, r, a);
     }
     if (!err) {

@@ -4,6 +4,7 @@
 #include "base/cpu.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/str.h"
 #include "data/prepare.h"
 #include "train/trainer.h"
 #include <inttypes.h>
@@ -26,17 +27,24 @@ static const struct field train_fields[] = {
           .help = "folder in nnU-Net raw layout; phases may be missing and need not be aligned"),
     FIELD(struct train_cfg, T_STRING, work, .brief = 'w', .arg = "WORK", .required = true,
           .help = "work folder; made if it is not there, resumed if it is"),
-    FIELD(struct train_cfg, T_CHOICE, preset, .names = plan_presets, .help = "paper: 96^3, 1000 epochs; demo: minutes on a laptop"),
-    FIELD(struct train_cfg, T_STRING, fold, .arg = "K", .help = "0 to 4, or all; default 0, below five cases all"),
+    FIELD(struct train_cfg, T_CHOICE, preset, .names = plan_presets,
+          .help = "paper: 96^3, 1000 epochs; demo: minutes on a laptop"),
+    FIELD(struct train_cfg, T_STRING, fold, .arg = "K",
+          .help = "0 to 4, or all; default 0, below five cases all"),
     FIELD(struct train_cfg, T_INT, epochs, .def = 0, .min = 0, .max = 1e6, .help = "0: the preset's"),
-    FIELD(struct train_cfg, T_INT, iterations, .def = 0, .min = 0, .max = 1e6, .help = "steps per epoch; 0: the preset's"),
-    FIELD(struct train_cfg, T_LIST, set, .arg = "KEY=VALUE", .help = "a field of the plan (below, with the paper values), for example --set lr=3e-3"),
+    FIELD(struct train_cfg, T_INT, iterations, .def = 0, .min = 0, .max = 1e6,
+          .help = "steps per epoch; 0: the preset's"),
+    FIELD(struct train_cfg, T_LIST, set, .arg = "KEY=VALUE",
+          .help = "a field of the plan (below, with the paper values), for example --set lr=3e-3"),
     FIELD(struct train_cfg, T_BOOL, skip_bad_cases, .help = "go on without cases that cannot be used"),
     FIELD(struct train_cfg, T_STRING, map, .arg = "FROM=TO,...",
           .help = "change label values first, for example 255=2,3=2"),
-    FIELD(struct train_cfg, T_CHOICE, prefer, .names = nifti_form_names, .help = "which form is right where a file's two disagree"),
-    FIELD(struct train_cfg, T_BOOL, assume_scanner, .help = "files without orientation lie along right, anterior, superior"),
-    FIELD(struct train_cfg, T_BOOL, resample_labels, .help = "bring labels on another grid onto their image's"),
+    FIELD(struct train_cfg, T_CHOICE, prefer, .names = nifti_form_names,
+          .help = "which form is right where a file's two disagree"),
+    FIELD(struct train_cfg, T_BOOL, assume_scanner,
+          .help = "files without orientation lie along right, anterior, superior"),
+    FIELD(struct train_cfg, T_BOOL, resample_labels,
+          .help = "bring labels on another grid onto their image's"),
     FIELD(struct train_cfg, T_BOOL, force, .help = "start over instead of going on"),
 };
 
@@ -65,6 +73,23 @@ static enum err fold_of(const struct session *s, int *fold)
         *fold = s->cases->count < 5 ? FOLD_ALL : text[0] - '0';
     else
         return err_set(ERR_USAGE, "--fold %s: give 0, 1, 2, 3, 4 or all", text);
+    if (*fold == FOLD_ALL && strcmp(text, "all") != 0)
+        note_add(s->cli->notes, "fold-all",
+                 "--fold %s: %zu cases are too few for five folds; all are trained on", text,
+                 s->cases->count);
+    return ERR_OK;
+}
+
+/* What the data set says is not the user's to set. */
+static enum err check_set(const char *set)
+{
+    static const char *const fixed[] = {"phases=", "classes=", "phase_names="};
+
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
+        if (str_starts(set, fixed[i]))
+            return err_set(ERR_USAGE,
+                           "--set %s: phases and classes are those of the data set; change its dataset.json",
+                           set);
     return ERR_OK;
 }
 
@@ -79,8 +104,10 @@ static enum err make_plan(struct session *s)
         s->plan.epochs = c->epochs;
     if (c->iterations)
         s->plan.iterations = c->iterations;
-    for (size_t i = 0; i < c->set.count; i++)
+    for (size_t i = 0; i < c->set.count; i++) {
+        TRY(check_set(c->set.item[i]));
         TRY(cfg_override(plan_table, &s->plan, s->cli->arena, c->set.item[i]));
+    }
     if (s->plan.warmup >= s->plan.epochs)
         s->plan.warmup = s->plan.epochs / 10;
     return plan_check(&s->plan);
@@ -107,9 +134,10 @@ static enum err write_project(const struct session *s)
     enum err err = ERR_MEMORY;
 
     for (size_t i = 0; cases && i < s->cases->count; i++)
-        json_array_append_new(cases, json_string(s->cases->item[i].name));
+        json_array_append_new(cases, json_str(s->cases->item[i].name));
     if (path && plan && cases)
-        j = json_pack("{s:s, s:s, s:O, s:O}", "dataset", s->cfg->dataset, "command", s->cli->command_line, "cases", cases, "plan", plan);
+        j = json_pack("{s:o, s:o, s:O, s:O}", "dataset", json_str(s->cfg->dataset), "command",
+                      json_str(s->cli->command_line), "cases", cases, "plan", plan);
     if (j)
         err = json_write(j, path);
     json_decref(j);
@@ -123,7 +151,8 @@ static void report_prepared(void *ctx, size_t i, size_t n, const char *name, boo
 {
     const struct session *s = ctx;
 
-    progress_update(s->cli->progress, "preparing", (int64_t)i + 1, (int64_t)n, "%s%s", name, fresh ? "" : " (kept)");
+    progress_update(s->cli->progress, "preparing", (int64_t)i + 1, (int64_t)n, "%s%s", name,
+                    fresh ? "" : " (kept)");
 }
 
 static enum err prepare_all(struct session *s)
@@ -183,8 +212,8 @@ static enum err train(struct session *s)
                                 .stop = s->cli->stop};
 
     TRY(backend_cpu(&backend, cpu_isa_name((enum cpu_isa)common->isa), (int)common->threads));
-    progress_line(s->cli->progress, "training on %zu case%s, validating on %zu, into %s", s->split.trains, s->split.trains == 1 ? "" : "s",
-                  s->split.vals, s->folder);
+    progress_line(s->cli->progress, "training on %zu case%s, validating on %zu, into %s", s->split.trains,
+                  s->split.trains == 1 ? "" : "s", s->split.vals, s->folder);
     return trainer_run(&o);
 }
 
@@ -197,8 +226,8 @@ static enum err run_session(struct session *s)
     TRY(fold_of(s, &fold));
     TRY(make_plan(s));
     TRY(make_folders(s, fold));
-    TRY(write_project(s));
     TRY(prepare_all(s));
+    TRY(write_project(s));
     s->cli->show_notes(s->cli);
     TRY(split_make(&s->split, s->cases, s->cfg->dataset, fold, s->cli->notes));
     TRY(open_cases(s));
@@ -214,7 +243,7 @@ static enum err print_result(const struct session *s)
         puts(s->folder);
         return ERR_OK;
     }
-    j = json_pack("{s:s}", "model", s->folder);
+    j = json_pack("{s:o}", "model", json_str(s->folder));
     err = json_print(j);
     json_decref(j);
     return err;

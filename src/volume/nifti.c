@@ -57,7 +57,7 @@ static enum err read_header(struct nifti_header *h, const struct nifti_bytes *b,
     enum err err;
 
     if (!b->size)
-        return nifti_refuse(c, ERR_CORRUPT, "not-nifti", "the file is empty");
+        return nifti_refuse(c, ERR_CORRUPT, "not-nifti", "the file is empty; fetch or copy it again");
     if (!gzip_is(b->file, b->size))
         return nifti_header_parse(h, b->file, b->size, c);
     err = gzip_head(b->file, b->size, head, sizeof head, &got);
@@ -87,7 +87,8 @@ static enum err find_voxels(const struct nifti_header *h, const struct nifti_byt
     if (at->end > most)
         return nifti_refuse(
             c, ERR_CORRUPT, "truncated",
-            "truncated: the header says %lld x %lld x %lld %s voxels, %llu bytes, and the file holds %s%llu",
+            "truncated: the header says %lld x %lld x %lld %s voxels, %llu bytes, and the file holds %s%llu; "
+            "fetch or copy it again",
             (long long)at->dims[0], (long long)at->dims[1], (long long)at->dims[2], at->type->name,
             (unsigned long long)at->end, most == f.size ? "" : "at most ", (unsigned long long)most);
     *out = f;
@@ -210,6 +211,8 @@ enum err nifti_parse(struct volume **out, const struct nifti_bytes *b, enum nift
     if (!v)
         return reason(&c, ERR_MEMORY, "memory");
     err = parse(v, b, kind, &c);
+    if (err == ERR_MEMORY)
+        err = err_while(err, "reading %s", b->what);
     if (err) {
         volume_free(v);
         return err;

@@ -176,8 +176,9 @@ static enum err not_nifti(const uint8_t *p, size_t n, const struct nifti_context
         if (n >= known[i].at + length && !memcmp(p + known[i].at, known[i].start, length))
             return nifti_refuse(c, ERR_CORRUPT, "not-nifti", "not a NIfTI file; %s", known[i].hint);
     }
-    return nifti_refuse(c, ERR_CORRUPT, "not-nifti",
-                        "not a NIfTI file (its first bytes are no NIfTI header)");
+    return nifti_refuse(
+        c, ERR_CORRUPT, "not-nifti",
+        "not a NIfTI file (its first bytes are no NIfTI header); convert it, or fetch it again");
 }
 
 static enum err check_magic(struct nifti_header *h, const uint8_t *p, const struct nifti_context *c)
@@ -189,8 +190,10 @@ static enum err check_magic(struct nifti_header *h, const uint8_t *p, const stru
             return nifti_refuse(
                 c, ERR_CORRUPT, "not-nifti",
                 "an ANALYZE header without NIfTI's magic, so orientation is unknown; convert it to NIfTI");
-        return nifti_refuse(c, ERR_CORRUPT, "not-nifti", "no NIfTI magic (n+%d or ni%d) in the header",
-                            h->version, h->version);
+        return nifti_refuse(
+            c, ERR_CORRUPT, "not-nifti",
+            "no NIfTI magic (n+%d or ni%d) in the header; it is damaged: fetch or convert it again",
+            h->version, h->version);
     }
     if (h->version == 2 && memcmp(magic + 4, "\r\n\032\n", 4))
         return nifti_refuse(
@@ -217,8 +220,8 @@ enum err nifti_header_parse(struct nifti_header *h, const uint8_t *p, size_t n, 
     if (!size)
         return not_nifti(p, n, c);
     if (n < size)
-        return nifti_refuse(c, ERR_CORRUPT, "header-truncated", "ends inside its header (%zu of %zu bytes)",
-                            n, size);
+        return nifti_refuse(c, ERR_CORRUPT, "header-truncated",
+                            "ends inside its header (%zu of %zu bytes); fetch or copy it again", n, size);
     TRY(check_magic(&parsed, p, c));
     for (int f = 0; f < NH_FIELDS; f++)
         copy_field(parsed.bytes, p, &places[parsed.version - 1][f], parsed.big_endian);
@@ -256,13 +259,15 @@ static enum err check_dims(const struct nifti_header *h, const struct nifti_cont
     int64_t axes = nifti_int(h, NH_DIM, 0), volumes = 1;
 
     if (axes < 1 || axes > 7)
-        return nifti_refuse(c, ERR_CORRUPT, "dims", "the header says %lld axes; 1 to 7 are possible",
+        return nifti_refuse(c, ERR_CORRUPT, "dims",
+                            "the header says %lld axes; 1 to 7 are possible: convert it again",
                             (long long)axes);
     for (int i = 1; i <= axes; i++) {
         int64_t n = nifti_int(h, NH_DIM, i);
 
         if (n < 1)
-            return nifti_refuse(c, ERR_CORRUPT, "dims", "the header says axis %d has length %lld", i,
+            return nifti_refuse(c, ERR_CORRUPT, "dims",
+                                "the header says axis %d has length %lld; it is damaged: convert it again", i,
                                 (long long)n);
         if (i > 3 && n > 1)
             volumes = n;
@@ -290,7 +295,9 @@ static enum err check_offset(const struct nifti_header *h, const struct nifti_co
         v = h->version == 1 ? NIFTI1_DATA : NIFTI2_DATA;
     }
     if (!(v >= least && v < 0x1p53 && v == floor(v)))
-        return nifti_refuse(c, ERR_CORRUPT, "vox-offset", "vox_offset %g is no place for voxels", v);
+        return nifti_refuse(c, ERR_CORRUPT, "vox-offset",
+                            "vox_offset %g is no place for voxels; the header is damaged: convert it again",
+                            v);
     *out = (uint64_t)v;
     return ERR_OK;
 }
@@ -303,8 +310,10 @@ enum err nifti_check_layout(const struct nifti_header *h, const struct nifti_con
 
     TRY(check_dims(h, c, at.dims));
     if (!at.type)
-        return nifti_refuse(c, ERR_CORRUPT, "datatype", "voxel type %lld is not in the NIfTI standard",
-                            (long long)nifti_int(h, NH_DATATYPE, 0));
+        return nifti_refuse(
+            c, ERR_CORRUPT, "datatype",
+            "voxel type %lld is not in the NIfTI standard; the header is damaged: convert it again",
+            (long long)nifti_int(h, NH_DATATYPE, 0));
     if (!at.type->usable)
         return nifti_refuse(c, ERR_INPUT, "datatype", "voxels are %s; convert them to integers or float32",
                             at.type->name);
@@ -315,9 +324,11 @@ enum err nifti_check_layout(const struct nifti_header *h, const struct nifti_con
     room = ((int64_t)1 << 61) / at.type->bytes;
     for (int i = 0; i < 3; i++) {
         if (at.dims[i] > room / at.count)
-            return nifti_refuse(c, ERR_CORRUPT, "dims",
-                                "the header says %lld x %lld x %lld voxels, which no file holds",
-                                (long long)at.dims[0], (long long)at.dims[1], (long long)at.dims[2]);
+            return nifti_refuse(
+                c, ERR_CORRUPT, "dims",
+                "the header says %lld x %lld x %lld voxels, which no file holds; it is damaged: convert it "
+                "again",
+                (long long)at.dims[0], (long long)at.dims[1], (long long)at.dims[2]);
         at.count *= at.dims[i];
     }
     at.end = at.offset + (uint64_t)(at.count * at.type->bytes);

@@ -33,3 +33,17 @@ fi
 while read -r verb; do
     expect 0 "^  d4m $verb" "$d4m" $verb --help
 done <verbs.txt
+
+# what is wrong with a file stands on stderr, in one line; -q prints nothing else
+printf 'this is no image' >"bad
+name.nii"
+expect 3 '^d4m: error: bad name.nii: not a NIfTI file' "$d4m" check -q "bad
+name.nii"
+[ "$(wc -l <err.txt)" = 1 ] || fail "an error is one line"
+[ "$(wc -l <out.txt)" = 1 ] || fail "-q lists errors only"
+ln -sf loop.nii loop.nii
+expect 2 'loop.nii: cannot be read: .*; check' "$d4m" check loop.nii
+
+# no result replaces what it was made from
+expect 2 'would replace' "$d4m" net forward nnunet --config empty.safetensors --weights empty.safetensors \
+    --input cut.safetensors --output ./cut.safetensors

@@ -6,6 +6,7 @@
 #include "base/rng.h"
 #include <sys/stat.h>
 #include <zlib.h>
+#include <unistd.h>
 
 static void write_read_and_hash(void **state)
 {
@@ -229,6 +230,22 @@ static void gzip_damage(void **state)
     mem_free(in);
 }
 
+static void one_file_by_two_names(void **state)
+{
+    const char *folder = test_folder();
+    const char *a = test_path(folder, "a"), *b = test_path(folder, "b"), *loop = test_path(folder, "loop");
+
+    (void)state;
+    assert_ok(file_write(a, "x", 1));
+    assert_int_equal(symlink("a", b), 0);
+    assert_int_equal(symlink("loop", loop), 0);
+    assert_true(file_same(a, b) && file_same(a, a));
+    assert_false(file_same(a, loop) || file_same(loop, loop) || file_same(a, folder));
+    assert_err(file_refuse(loop), ERR_USAGE, "symbolic links");
+    assert_err(file_refuse("/dev/null"), ERR_USAGE, "neither");
+    assert_err(file_refuse(""), ERR_USAGE, "empty");
+}
+
 static void gzip_survives_exhaustion(void **state)
 {
     uint8_t *in = sample(300000), *z = NULL, *back = NULL;
@@ -256,6 +273,7 @@ int main(void)
         cmocka_unit_test(zlib_reads_our_members),
         cmocka_unit_test(gzip_trailing_bytes),
         cmocka_unit_test(gzip_damage),
+        cmocka_unit_test(one_file_by_two_names),
         cmocka_unit_test(gzip_survives_exhaustion),
     };
 

@@ -97,6 +97,19 @@ static enum err parse_key(json_t **j, const char *text, const char *key)
     return json_object_get(*j, key) ? ERR_OK : ERR_INTERNAL;
 }
 
+static void writes_any_bytes_as_text(void **state)
+{
+    json_t *bad = json_str("a\xff"), *good = json_str("\xc3\xa9"), *none = json_str(NULL);
+
+    (void)state;
+    assert_string_equal(json_string_value(bad), "a\xef\xbf\xbd");
+    assert_string_equal(json_string_value(good), "\xc3\xa9");
+    assert_true(json_is_null(none));
+    json_decref(bad);
+    json_decref(good);
+    json_decref(none);
+}
+
 static void survives_exhaustion(void **state)
 {
     const char *text =
@@ -118,7 +131,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_values),        cmocka_unit_test(maps_bare_nan_outside_strings),
         cmocka_unit_test(refuses_bad_text),    cmocka_unit_test(writes_short_and_exact_numbers),
-        cmocka_unit_test(survives_exhaustion),
+        cmocka_unit_test(survives_exhaustion), cmocka_unit_test(writes_any_bytes_as_text),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

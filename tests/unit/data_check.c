@@ -172,7 +172,7 @@ static void errors_decide_the_verdict(void **state)
     r = look(f);
     assert_true(found(&r, "dataset")->error && check_verdict(&r) == ERR_INPUT);
     check_free(&r);
-    assert_err(check_path(&r, "no/such/path", &(struct check_options){0}), ERR_USAGE, "no such");
+    assert_err(check_path(&r, "no/such/path", &(struct check_options){0}), ERR_USAGE, "No such file");
 }
 
 static void single_files_are_checked(void **state)

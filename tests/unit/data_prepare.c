@@ -229,6 +229,8 @@ static void one_bad_case_does_not_stop_the_others(void **state)
     const char *out = test_path(w.folder, "prepared");
     struct prepared *m = NULL;
     atomic_int stop = 1;
+    char **names = NULL;
+    size_t count = 0;
 
     (void)state;
     both[0].name = "a";
@@ -243,6 +245,17 @@ static void one_bad_case_does_not_stop_the_others(void **state)
     prepared_free(m);
     assert_err(prepared_open(&m, out, "a"), ERR_INPUT, "prepare");
     assert_err(case_list_require(&l, false, NULL), ERR_INPUT, "cut_0001.nii");
+    /* no part of a case is left whose label, which comes last, is bad */
+    both[0].label = both[0].phase[1];
+    both[0].phase[1] = w.files.phase[1];
+    both[0].bad = NULL;
+    assert_ok(prepare_dataset(&l, &w.plan, out, &w.options, NULL, NULL));
+    assert_non_null(both[0].bad);
+    assert_ok(folder_list(out, &names, &count));
+    assert_true(count > 0);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(names[i][0], 'c');
+    names_free(names, count);
     arena_free(w.arena);
 }
 

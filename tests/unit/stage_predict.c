@@ -371,6 +371,48 @@ static void output_names(void **state)
     world_free(&w);
 }
 
+/* A case that fails alone leaves nothing, takes its own stale result away, and nothing else. */
+static void failure_leaves_and_loses_nothing(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_make(&w);
+    write_scene(at(&w, "a_0002.nii.gz"));
+    assert_ok(file_write(at(&w, "b_0002.nii.gz"), "this is no image", 16));
+    char *a = at(&w, "a_0002.nii.gz"), *b = at(&w, "b_0002.nii.gz");
+    assert_err(PREDICT("--model", "m", b, "-o", at(&w, "out")), ERR_CORRUPT, "b_0002");
+    assert_false(file_exists(at(&w, "out/result.json")));
+    assert_ok(file_write(at(&w, "m.nii"), "precious", 8));
+    assert_err(PREDICT("--model", "m", b, "-o", at(&w, "m.nii")), ERR_CORRUPT, "b_0002");
+    assert_true(file_exists(at(&w, "m.nii")));
+    assert_false(file_exists(at(&w, "m.json")));
+    assert_ok(PREDICT("--model", "m", a, "-o", at(&w, "m.nii")));
+    assert_true(file_exists(at(&w, "m.json")));
+    assert_err(PREDICT("--model", "m", b, "-o", at(&w, "m.nii")), ERR_CORRUPT, "b_0002");
+    assert_false(file_exists(at(&w, "m.nii")) || file_exists(at(&w, "m.json")));
+    assert_ok(file_write(at(&w, "s.json"), "{\"Modality\": \"CT\"}", 18));
+    assert_err(PREDICT("--model", "m", a, "-o", at(&w, "s.nii.gz")), ERR_USAGE, "s.json is there");
+    assert_false(file_exists(at(&w, "s.nii.gz")));
+    assert_err(PREDICT("--model", "m", a, "-o", at(&w, "s.NII.GZ")), ERR_USAGE, "small letters");
+    assert_err(PREDICT("--model", "m", a, "-o", ""), ERR_USAGE, "empty");
+    world_free(&w);
+}
+
+static void names_need_not_be_utf8(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_make(&w);
+    w.cli.command_line = "d4m predict \xff";
+    write_scene(at(&w, "\xff\xfe.nii.gz"));
+    assert_ok(PREDICT("--model", "\xff", at(&w, "\xff\xfe.nii.gz"), "--phase", "portal_venous", "-o",
+                      at(&w, "o\xfe")));
+    assert_true(file_exists(at(&w, "o\xfe/\xff\xfe.nii.gz")));
+    world_free(&w);
+}
+
 static void stopping_leaves_no_mask(void **state)
 {
     struct world w;
@@ -382,7 +424,7 @@ static void stopping_leaves_no_mask(void **state)
     command_net.net.batch = 1;
     assert_err(PREDICT("--model", "m", at(&w, "a_0002.nii.gz"), "-o", at(&w, "out")), ERR_STOPPED, "case a");
     assert_int_equal(command_net.calls, 3);
-    assert_false(file_exists(at(&w, "out/a.nii.gz")));
+    assert_false(file_exists(at(&w, "out/a.nii.gz")) || file_exists(at(&w, "out/result.json")));
     world_free(&w);
 }
 
@@ -392,6 +434,7 @@ int main(void)
         cmocka_unit_test(every_orientation),      cmocka_unit_test(every_subset_of_phases),
         cmocka_unit_test(memory_is_known_before), cmocka_unit_test(a_folder_goes_on_after_a_bad_case),
         cmocka_unit_test(output_names),           cmocka_unit_test(stopping_leaves_no_mask),
+        cmocka_unit_test(names_need_not_be_utf8), cmocka_unit_test(failure_leaves_and_loses_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
