@@ -47,3 +47,10 @@ expect 2 'loop.nii: cannot be read: .*; check' "$d4m" check loop.nii
 # no result replaces what it was made from
 expect 2 'would replace' "$d4m" net forward nnunet --config empty.safetensors --weights empty.safetensors \
     --input cut.safetensors --output ./cut.safetensors
+
+# README: glibc 2.34 is enough (true of what Debian 12 builds)
+if [ "$(getconf GNU_LIBC_VERSION)" = "glibc 2.36" ]; then
+    newest=$(objdump -T "$d4m" | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -1)
+    [ "$(printf '%s\n' "$newest" GLIBC_2.34 | sort -V | tail -1)" = GLIBC_2.34 ] || fail "needs $newest; README says 2.34"
+fi
+exit 0

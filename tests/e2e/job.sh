@@ -13,6 +13,7 @@ for f in model.safetensors plan.json log.jsonl progress.png checkpoint/latest.sa
 done
 expect 0 'already trained' "$d4m" train segmenter -d "$data" -w work --preset demo --epochs 2 --iterations 3 $tiny
 expect 0 '"model"' "$d4m" train segmenter -d "$data" -w work --preset demo --epochs 2 --iterations 3 $tiny --json
+expect 0 'too few for five folds' "$d4m" train segmenter -d "$data" -w work --preset demo --epochs 2 --iterations 3 $tiny --fold 3
 expect 8 'another plan' "$d4m" train segmenter -d "$data" -w work --preset demo --epochs 3 --iterations 3 $tiny
 
 expect 0 '' "$d4m" predict --model "$model" -i "$data" -o work/predictions
