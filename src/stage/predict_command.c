@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "stage/predict.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
@@ -104,6 +105,25 @@ static enum err name_outputs(struct outputs *o, const char *output)
     return o->record ? folder_make(output) : ERR_MEMORY;
 }
 
+/* Masks among a data set's images or labels would replace the reference. */
+static enum err check_folder(const struct outputs *o)
+{
+    const char *mask = o->mask[0];
+    struct arena *a = o->cli->arena;
+    char *folder = arena_printf(a, "%.*s.", (int)(path_base(mask) - mask), mask), *json, *real;
+    bool part;
+
+    json = folder ? arena_printf(a, "%s/../dataset.json", folder) : NULL;
+    if (!json)
+        return ERR_MEMORY;
+    real = file_exists(json) ? realpath(folder, NULL) : NULL;
+    part = real && (str_starts(path_base(real), "labelsT") || str_starts(path_base(real), "imagesT"));
+    free(real);
+    return part ? err_set(ERR_USAGE, "-o %s: lies in a data set's images or labels: choose another folder",
+                          mask)
+                : ERR_OK;
+}
+
 /* No mask may replace an image of this run, by whatever name. */
 static enum err check_inputs(const struct outputs *o)
 {
@@ -200,7 +220,8 @@ static void note_failure(struct outputs *o, size_t i, enum err err)
     str_addf(&o->failures, "%s%s: %s", o->failed > 1 ? "; " : "", name, err_text());
     json_array_append_new(json_object_get(o->result, "failed"),
                           json_pack("{s:o, s:o}", "case", json_str(name), "error", json_str(err_text())));
-    progress_line(o->cli->progress, "case %s failed: %s", name, err_text());
+    if (o->list->count > 1) /* alone, it is the error of the run */
+        progress_line(o->cli->progress, "case %s failed: %s", name, err_text());
     if (!o->keep)
         (void)unlink(o->mask[i]);
 }
@@ -254,6 +275,7 @@ static enum err predict_list(struct outputs *o, const struct predict_cfg *cfg, c
 
     TRY(name_outputs(o, cfg->output));
     TRY(check_inputs(o));
+    TRY(check_folder(o));
     TRY(check_record(o, cfg->output));
     TRY(start_record(o, cfg));
     err = run_cases(o, &options);

@@ -396,6 +396,13 @@ static void failure_leaves_and_loses_nothing(void **state)
     assert_false(file_exists(at(&w, "s.nii.gz")));
     assert_err(PREDICT("--model", "m", a, "-o", at(&w, "s.NII.GZ")), ERR_USAGE, "small letters");
     assert_err(PREDICT("--model", "m", a, "-o", ""), ERR_USAGE, "empty");
+    /* the reference of a data set */
+    assert_ok(folder_make(at(&w, "d/labelsTr")));
+    assert_ok(file_write(at(&w, "d/dataset.json"), "{}", 2));
+    assert_ok(file_write(at(&w, "d/labelsTr/a.nii.gz"), "precious", 8));
+    assert_err(PREDICT("--model", "m", a, "-o", at(&w, "d/labelsTr/")), ERR_USAGE, "labels");
+    assert_err(PREDICT("--model", "m", a, "-o", at(&w, "d/labelsTr/a.nii.gz")), ERR_USAGE, "labels");
+    assert_ok(PREDICT("--model", "m", a, "-o", at(&w, "d/predictions")));
     world_free(&w);
 }
 
