@@ -45,6 +45,11 @@ MUST_USE enum err file_out_open(struct file_out *o, const char *path);
 MUST_USE enum err file_out_commit(struct file_out *o);
 void file_out_abandon(struct file_out *o);
 
+/* Takes an exclusive lock on `path` (made if it is not there), which the system drops when the process ends
+ * in whatever way. Held by another process: ERR_OUTPUT. *fd is closed by file_unlock. */
+MUST_USE enum err file_lock(int *fd, const char *path);
+void file_unlock(int fd); /* accepts -1 */
+
 bool file_exists(const char *path);
 bool folder_exists(const char *path);
 bool file_same(const char *a, const char *b); /* both there and one file, by whatever names */

@@ -4,9 +4,11 @@
 #include "base/str.h"
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 bool folder_exists(const char *path)
 {
@@ -115,4 +117,26 @@ void names_free(char **names, size_t count)
     for (size_t i = 0; i < count; i++)
         mem_free(names[i]);
     mem_free(names);
+}
+
+enum err file_lock(int *fd, const char *path)
+{
+    struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int f = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+
+    if (f < 0)
+        return err_set(ERR_OUTPUT, "%s: %s", path, strerror(errno));
+    if (fcntl(f, F_SETLK, &all) && (errno == EAGAIN || errno == EACCES)) {
+        close(f);
+        return err_set(ERR_OUTPUT, "%s: another run is at work here: wait for it, or use another folder",
+                       path);
+    }
+    *fd = f; /* a file system without locks does not stop the run */
+    return ERR_OK;
+}
+
+void file_unlock(int fd)
+{
+    if (fd >= 0)
+        close(fd);
 }

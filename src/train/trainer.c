@@ -33,7 +33,8 @@ struct trainer {
     struct loader *train, *val;
     struct position at;
     struct run_log log;
-    char *latest, *best, *model, *plan_path, *picture;
+    char *latest, *best, *model, *plan_path, *picture, *lock_path;
+    int lock;                      /* one run per folder; -1: not taken */
     char *identity;                /* of plan and data, so that a folder is not resumed with others */
     double load, augment, compute; /* seconds of the current epoch */
 };
@@ -348,8 +349,9 @@ static enum err make_paths(struct trainer *t)
         t->model = path_join(t->o->folder, "model.safetensors");
         t->plan_path = path_join(t->o->folder, "plan.json");
         t->picture = path_join(t->o->folder, "progress.png");
+        t->lock_path = path_join(checkpoints, "lock");
         t->identity = identity_of(t->o);
-        if (t->latest && t->best && t->model && t->plan_path && t->picture && t->identity)
+        if (t->latest && t->best && t->model && t->plan_path && t->picture && t->lock_path && t->identity)
             err = folder_make(checkpoints);
     }
     mem_free(checkpoints);
@@ -362,6 +364,7 @@ static enum err start(struct trainer *t)
         .backend = t->o->backend, .memory_max = t->o->memory_max, .no_reference = true, .stop = t->o->stop};
 
     TRY(make_paths(t));
+    TRY(file_lock(&t->lock, t->lock_path));
     TRY(network_for_training(&t->net, t->p, &c));
     TRY(resume(t));
     TRY(run_log_open(&t->log, t->o->folder, t->o->class_name, t->p->classes, t->at.log_size));
@@ -379,6 +382,8 @@ static void finish(struct trainer *t)
     mem_free(t->model);
     mem_free(t->plan_path);
     mem_free(t->picture);
+    mem_free(t->lock_path);
+    file_unlock(t->lock);
     mem_free(t->identity);
 }
 
@@ -389,7 +394,7 @@ static bool finished(const struct trainer *t)
 
 enum err trainer_run(const struct trainer_options *o)
 {
-    struct trainer t = {.o = o, .p = o->plan, .at = {.ema = -1, .best = -1}};
+    struct trainer t = {.o = o, .p = o->plan, .at = {.ema = -1, .best = -1}, .lock = -1, .log = {.fd = -1}};
     enum err err = start(&t);
 
     if (!err && finished(&t)) {
