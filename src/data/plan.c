@@ -155,22 +155,27 @@ enum err plan_check(const struct plan *p)
     return ERR_OK;
 }
 
-enum err plan_read(struct plan *p, struct arena *a, const char *path)
+enum err plan_parse(struct plan *p, struct arena *a, const json_t *j, const char *what)
 {
     struct plan made = {0};
+    enum err err;
+
+    TRY(cfg_defaults(plan_table, &made, a));
+    TRY(cfg_read_json(plan_table, &made, a, j, what));
+    err = plan_check(&made);
+    if (err)
+        return err_while(ERR_INPUT, "reading %s", what);
+    *p = made;
+    return ERR_OK;
+}
+
+enum err plan_read(struct plan *p, struct arena *a, const char *path)
+{
     json_t *j = NULL;
     enum err err;
 
-    TRY_OR(done, json_read(&j, path));
-    TRY_OR(done, cfg_defaults(plan_table, &made, a));
-    TRY_OR(done, cfg_read_json(plan_table, &made, a, j, path));
-    err = plan_check(&made);
-    if (err) {
-        err = err_while(ERR_INPUT, "reading %s", path);
-        goto done;
-    }
-    *p = made;
-done:
+    TRY(json_read(&j, path));
+    err = plan_parse(p, a, j, path);
     json_decref(j);
     return err;
 }

@@ -62,6 +62,9 @@ MUST_USE enum err plan_preset(struct plan *p, struct arena *a, const char *name)
 /* Consistency: patch divisible by the total stride, widths positive, clip range ordered, ...; ERR_USAGE says
  * which field. */
 MUST_USE enum err plan_check(const struct plan *p);
+/* From JSON, missing fields at their defaults, checked; `what` names it in messages. ERR_INPUT; *p changes
+ * only on success. */
+MUST_USE enum err plan_parse(struct plan *p, struct arena *a, const json_t *j, const char *what);
 MUST_USE enum err plan_read(struct plan *p, struct arena *a, const char *path);
 MUST_USE enum err plan_write(const struct plan *p, const char *path);
 

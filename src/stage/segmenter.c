@@ -48,9 +48,7 @@ static enum err embedded_plan(struct opened *o, const char *weights)
         goto done;
     }
     TRY_OR(done, json_parse(&j, text, strlen(text), weights));
-    TRY_OR(done, cfg_defaults(plan_table, &o->s.plan, o->arena));
-    TRY_OR(done, cfg_read_json(plan_table, &o->s.plan, o->arena, j, weights));
-    err = plan_check(&o->s.plan);
+    err = plan_parse(&o->s.plan, o->arena, j, weights);
 done:
     json_decref(j);
     safetensors_close(f);
@@ -69,9 +67,9 @@ static enum err read_plan(struct opened *o, const char *weights, const char *bes
     return ERR_OK;
 }
 
-static enum err open_network(struct opened *o, const char *weights, int isa)
+static enum err open_network(struct opened *o, const char *weights, int isa, atomic_int *stop)
 {
-    struct compile c = {.backend = &o->backend};
+    struct compile c = {.backend = &o->backend, .stop = stop};
 
     TRY(backend_cpu(&o->backend, cpu_isa_name((enum cpu_isa)isa), par_threads()));
     TRY(network_for_prediction(&o->net, &o->s.plan, BATCH, &c));
@@ -85,7 +83,7 @@ static enum err open_network(struct opened *o, const char *weights, int isa)
     return ERR_OK;
 }
 
-static enum err open_model(struct opened *o, const char *path, int isa)
+static enum err open_model(struct opened *o, const char *path, int isa, atomic_int *stop)
 {
     bool folder = folder_exists(path);
     char *weights = arena_printf(o->arena, folder ? "%s/model.safetensors" : "%s", path);
@@ -97,10 +95,10 @@ static enum err open_model(struct opened *o, const char *path, int isa)
         return err_set(ERR_USAGE, "%s: no model there: give a folder with model.safetensors, or such a file",
                        path);
     TRY(read_plan(o, weights, beside));
-    return open_network(o, weights, isa);
+    return open_network(o, weights, isa, stop);
 }
 
-enum err segmenter_open(struct segmenter **out, const char *path, int isa)
+enum err segmenter_open(struct segmenter **out, const char *path, int isa, atomic_int *stop)
 {
     struct opened *o = mem_new(1, sizeof *o);
     enum err err;
@@ -108,7 +106,7 @@ enum err segmenter_open(struct segmenter **out, const char *path, int isa)
     if (!o)
         return ERR_MEMORY;
     o->arena = arena_new();
-    err = o->arena ? open_model(o, path, isa) : ERR_MEMORY;
+    err = o->arena ? open_model(o, path, isa, stop) : ERR_MEMORY;
     if (err)
         segmenter_close(&o->s);
     else

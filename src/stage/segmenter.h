@@ -3,6 +3,7 @@
 #define D4M_STAGE_SEGMENTER_H
 
 #include "data/plan.h"
+#include <stdatomic.h>
 
 struct segmenter {
     struct plan plan;
@@ -13,9 +14,10 @@ struct segmenter {
     uint64_t bytes; /* weights, activations and scratch that it holds */
 };
 
-/* Opens a model: its folder (model.safetensors with plan.json beside it) or its weight file. ERR_USAGE: not
- * there; ERR_MODEL: weights and plan do not fit each other or this program. */
-MUST_USE enum err segmenter_open(struct segmenter **out, const char *path, int isa);
+/* `stop` is polled between kernels and may be NULL. Opens a model: its folder (model.safetensors with
+ * plan.json beside it) or its weight file. ERR_USAGE: not there; ERR_MODEL: weights and plan do not fit each
+ * other or this program. */
+MUST_USE enum err segmenter_open(struct segmenter **out, const char *path, int isa, atomic_int *stop);
 void segmenter_close(struct segmenter *s); /* accepts NULL */
 
 #endif

@@ -58,8 +58,9 @@ static void threshold_make(struct threshold *t)
 /* The command opens its model through this. */
 static struct threshold command_net;
 
-enum err segmenter_open(struct segmenter **out, const char *path, int isa)
+enum err segmenter_open(struct segmenter **out, const char *path, int isa, atomic_int *stop)
 {
+    (void)stop;
     (void)isa;
     if (!strcmp(path, "missing"))
         return err_set(ERR_USAGE, "no model at %s", path);
