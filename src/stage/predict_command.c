@@ -1,4 +1,5 @@
 /* d4m predict: the verb. Which cases, where their masks go, and what happens when some of them fail. */
+#define _XOPEN_SOURCE 700 /* realpath */
 #include "base/file.h"
 #include "base/json.h"
 #include "base/str.h"
