@@ -14,6 +14,9 @@ enum err backend_cpu(struct backend *out, const char *isa, int threads)
     const enum cpu_isa best = cpu_best();
     const bool wide = isa ? strcmp(isa, "avx512") == 0 : best == CPU_AVX512;
 
+    if (best == CPU_NONE)
+        return err_set(ERR_USAGE,
+                       "this CPU has no AVX2 with FMA, which the kernels need: use a machine that has it");
     if (isa && !wide && strcmp(isa, "avx2") != 0)
         return err_set(ERR_USAGE, "instruction set '%s' is unknown; use avx2 or avx512", isa);
     if (best == CPU_NONE)
