@@ -39,8 +39,7 @@ static enum dtype work_type(const struct node *n, const enum dtype *in_type)
     return n->out_type[0] == DT_I64 ? DT_F64 : n->out_type[0];
 }
 
-/* Kernels see dims and types as arrays beside the node; they are part of one block that the caller of
- * pass_kernel frees through step_clear (program.c) or that lives for one question (here). */
+/* Kernels see dims and types of the inputs as arrays beside the node. */
 static bool step_fill(const struct graph *g, const struct node *n, struct step *s)
 {
     size_t in = (size_t)n->n_in + 1;
@@ -61,6 +60,12 @@ static bool step_fill(const struct graph *g, const struct node *n, struct step *
     }
     s->type = work_type(n, type);
     return true;
+}
+
+void pass_step_clear(struct step *s)
+{
+    mem_free((void *)(uintptr_t)s->in_dims);
+    mem_free((void *)(uintptr_t)s->in_type);
 }
 
 const struct kernel_class *pass_kernel(const struct backend *b, const struct graph *g, const struct node *n,
@@ -84,8 +89,7 @@ static bool needs_expansion(const struct graph *g, const struct node *n, const s
     if (!n->op->expand || (n->op->flags & (OP_SOURCE | OP_VIEW)))
         return false;
     fast = pass_kernel(b, g, n, &s) != NULL;
-    mem_free((void *)(uintptr_t)s.in_dims);
-    mem_free((void *)(uintptr_t)s.in_type);
+    pass_step_clear(&s);
     return !fast;
 }
 

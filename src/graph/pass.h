@@ -15,8 +15,9 @@ bool *pass_live(const struct graph *g);
 struct graph *pass_expand(struct graph *g, const struct backend *b);
 
 /* First kernel class of the backend that accepts the node, NULL if there is none (the reference then runs
- * it). */
+ * it). Either way *s describes the step, and pass_step_clear frees what it holds. */
 const struct kernel_class *pass_kernel(const struct backend *b, const struct graph *g, const struct node *n,
                                        struct step *s);
+void pass_step_clear(struct step *s);
 
 #endif

@@ -205,10 +205,8 @@ void program_free(struct program *p)
 {
     if (!p)
         return;
-    for (int i = 0; i < p->count; i++) {
-        mem_free((void *)(uintptr_t)p->steps[i].in_dims);
-        mem_free((void *)(uintptr_t)p->steps[i].in_type);
-    }
+    for (int i = 0; i < p->count; i++)
+        pass_step_clear(&p->steps[i]);
     mem_big_free(p->arena, p->plan.arena + 64);
     mem_plan_free(&p->plan);
     graph_free(p->g);

@@ -7,7 +7,7 @@ train() { # WORK OPTIONS...
     shift
     ${run:-} "$d4m" train segmenter -d "$data" -w "$work" --preset demo --epochs 4 --iterations 5 --set spacing=8 --set patch=16 \
         --set stages=3 --set features=8 --set features_max=16 --set convs=1 --set convs_decoder=1 --set val_iterations=1 \
-        "$@" >out.txt 2>err.txt </dev/null
+        "$@" >"${to:-out}.txt" 2>"${to:-}err.txt" </dev/null
 }
 model=models/segmenter-nnunet/fold_all
 rm -rf whole killed asked other both
@@ -34,11 +34,10 @@ cmp whole/$model/model.safetensors killed/$model/model.safetensors || fail "kill
 run=exec train both &
 pid=$!
 while [ ! -e both/$model/log.jsonl ] && kill -0 $pid 2>/dev/null; do sleep 0.05; done
-"$d4m" train segmenter -d "$data" -w both --preset demo --epochs 4 --iterations 5 --set spacing=8 --set patch=16 --set stages=3 \
-    --set features=8 --set features_max=16 --set convs=1 --set convs_decoder=1 --set val_iterations=1 >out2.txt 2>err2.txt </dev/null
+to=second train both
 code=$?
 wait $pid || fail "the first of two runs failed: $(cat err.txt)"
-[ $code = 6 ] && grep -q 'another run' err2.txt || fail "a second run in the same folder gave $code: $(cat err2.txt)"
+[ $code = 6 ] && grep -q 'another run' seconderr.txt || fail "a second run in the same folder gave $code: $(cat seconderr.txt)"
 cmp whole/$model/model.safetensors both/$model/model.safetensors || fail "a second run disturbed the first"
 
 # Ctrl-C: exit 9 with a checkpoint, and the same command goes on

@@ -113,8 +113,7 @@ static void kernel_end(struct bench_run *b)
     for (int k = 0; k < OUT_MAX; k++)
         guard_free(b->out[k]);
     guard_free(b->work);
-    mem_free((void *)(uintptr_t)b->s.in_dims);
-    mem_free((void *)(uintptr_t)b->s.in_type);
+    pass_step_clear(&b->s);
     graph_free(b->g);
 }
 
