@@ -25,6 +25,21 @@ struct conv_shape {
     int64_t kernel[3], stride[3], pad[3], dilation[3], groups;
 };
 
+/* What a convolution can do on the way, so that no pass of its own over the activations is needed.
+ *
+ * A stage stands between a stored number x and the number that is convolved, per sample and channel:
+ *     v = scale x + shift,  leaky(v) = max(v, slope v)  with 0 <= slope <= 1  (scale 1, shift 0, slope 1: x
+ * itself) Padding is zero behind it. Coefficients are (N, STAGE_ROWS, C): scale, shift, slope, centre. */
+enum { STAGE_SCALE, STAGE_SHIFT, STAGE_SLOPE, STAGE_CENTRE, STAGE_ROWS };
+
+enum conv_hook {
+    CONV_X_STAGE = 1, /* x is read through coefficients */
+    CONV_Y_STAGE = 2, /* y is */
+    CONV_MOMENTS = 4, /* the result's mean and biased variance per sample and channel are written too */
+    CONV_GATE = 8, /* the result r, times the derivative of a stage at z: g = r leaky'(scale z + shift); and
+                      per sample and channel the sums of g and of g (z - centre) */
+};
+
 /* Pitches count elements from voxel to voxel (>= channels): a buffer may be a channel slice of a wider one.
  * The channels between are left alone. w is dense. The buffer that the direction computes is written, the
  * other two are only read. */
@@ -33,8 +48,13 @@ struct conv_buf {
     int64_t x_pitch, y_pitch;
     const void *bias; /* (Co) forward, (Ci) by data: added to every voxel of the result; NULL for none; not
                          for CONV_DW */
-    void *work;       /* conv_work bytes, 64-byte aligned */
-    int threads;      /* not more than conv_work was asked for */
+    const void *x_stage, *y_stage; /* (N, STAGE_ROWS, C): with the hooks of that name, else NULL */
+    void *
+        sums; /* (N, 2, C): CONV_MOMENTS: mean, variance; CONV_GATE: sum of g, of g (z - centre); else NULL */
+    const void *z, *z_stage; /* CONV_GATE: of the result's shape; its coefficients; else NULL */
+    int64_t z_pitch;
+    void *work;  /* conv_work bytes, 64-byte aligned */
+    int threads; /* not more than conv_work was asked for */
 };
 
 /* c[b] (m, n) = op(a[b]) (m, k) op(b[b]) (k, n) for b < batch; op transposes if its flag is set, so that the
@@ -62,6 +82,9 @@ struct kernel_table {
     /* Whether conv takes the shape: positive sizes, groups that divide the channels, element counts below
      * 2^40. */
     bool (*conv_accepts)(const struct conv_shape *s, enum conv_dir dir);
+    /* Which of enum conv_hook the shape's kernel takes, alone or together; CONV_MOMENTS and CONV_GATE exclude
+     * each other. The same in both instruction sets. */
+    unsigned (*conv_hooks)(const struct conv_shape *s, enum conv_dir dir);
     size_t (*conv_work)(const struct conv_shape *s, enum conv_dir dir, int threads); /* bytes of scratch */
     void (*conv)(const struct conv_shape *s, enum conv_dir dir, const struct conv_buf *b);
 

@@ -6,6 +6,7 @@
 #include "backend/conv_plan.h"
 #include "backend/isa/vec.h"
 
+#define conv_hooks_of KERNEL(conv_hooks_of)
 #define conv_scratch KERNEL(conv_scratch)
 #define conv_run KERNEL(conv_run)
 #define conv_direct_scratch KERNEL(conv_direct_scratch)
@@ -16,6 +17,7 @@
 #define conv_dw_scratch KERNEL(conv_dw_scratch)
 #define conv_dw_run KERNEL(conv_dw_run)
 
+unsigned conv_hooks_of(const struct conv_shape *s, enum conv_dir dir); /* as in kernels.h */
 size_t conv_scratch(const struct conv_shape *s, enum conv_dir dir, int threads);
 void conv_run(const struct conv_shape *s, enum conv_dir dir, const struct conv_buf *b);
 

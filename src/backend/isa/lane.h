@@ -132,6 +132,20 @@ ALWAYS_INLINE vec_bool vec_differs(vec a, vec b)
     return VEC_COMPARE(a, b, _CMP_NEQ_UQ);
 }
 
+/* A stage's activation (kernels.h): leaky(scale x + shift), 0 <= slope <= 1. */
+ALWAYS_INLINE vec vec_stage(vec x, vec scale, vec shift, vec slope)
+{
+    const vec v = vec_fma(x, scale, shift);
+
+    return vec_max(v, vec_mul(v, slope));
+}
+
+/* The derivative's factor: 1 where scale x + shift is positive, else slope. */
+ALWAYS_INLINE vec vec_gate(vec x, vec scale, vec shift, vec slope)
+{
+    return vec_select(vec_greater(vec_fma(x, scale, shift), vec_zero()), vec_set(1), slope);
+}
+
 /* Past the caches; p is a multiple of VEC_BYTES. */
 ALWAYS_INLINE void vec_stream(REAL *p, vec v)
 {

@@ -19,6 +19,7 @@ const struct kernel_table kernel_table_here = {
 #endif
     .real_bytes = sizeof(REAL),
     .conv_accepts = accepts,
+    .conv_hooks = conv_hooks_of,
     .conv_work = conv_scratch,
     .conv = conv_run,
     .matmul_work = matmul_scratch,
