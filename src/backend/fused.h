@@ -67,6 +67,8 @@ struct fused_table {
      * input. */
     const map_function *map;                                /* [OP_COUNT] */
     void (*stream_copy)(void *y, const void *x, int64_t n); /* past the caches if y allows it */
+    void (*narrow)(void *y, const void *x, int64_t n);      /* y bf16, rounded as bf16_of does */
+    void (*widen)(void *y, const void *x, int64_t n);       /* x bf16 */
 
     /* acc[j] += sum (or = max) over rows r of x[r * pitch + j], j < cols */
     void (*sum_rows)(double *acc, const void *x, int64_t pitch, int64_t rows, int64_t cols);

@@ -1,6 +1,7 @@
 /* Pointwise ops: blocks of contiguous elements go through one kernel per op; what broadcasts is laid out for
  * the block first, in a buffer that stays in the nearest cache. */
 #include "backend/classes.h"
+#include "backend/kernels.h"
 
 #include <stdalign.h>
 #include <string.h>
@@ -182,16 +183,28 @@ CONVERT(i64_of_f32, int64_t, float)
 CONVERT(i64_of_f64, int64_t, double)
 
 typedef void (*convert_function)(void *to, const void *from, int64_t n);
-static const convert_function convert[3][3] = {
+static const convert_function convert[DT_COUNT][DT_COUNT] = {
     [DT_F32] = {[DT_F64] = f32_of_f64, [DT_I64] = f32_of_i64},
     [DT_F64] = {[DT_F32] = f64_of_f32, [DT_I64] = f64_of_i64},
     [DT_I64] = {[DT_F32] = i64_of_f32, [DT_F64] = i64_of_f64},
 };
 
+/* The function of a cast; NULL where the bytes stay or there is none. */
+static convert_function convert_of(const struct step *s)
+{
+    const enum dtype to = s->out_type[0], from = s->in_type[0];
+    const bool wide = strcmp(s->table->isa, "avx512") == 0;
+
+    if (to == DT_BF16 && (from == DT_F32 || from == DT_F64))
+        return fused_table_get(wide, from == DT_F64)->narrow;
+    if (from == DT_BF16 && (to == DT_F32 || to == DT_F64))
+        return fused_table_get(wide, to == DT_F64)->widen;
+    return convert[to][from];
+}
+
 static bool cast_accepts(const struct step *s)
 {
-    (void)s;
-    return true;
+    return s->in_type[0] == s->out_type[0] || convert_of(s);
 }
 
 static void cast_run(const struct run *r)
@@ -199,7 +212,7 @@ static void cast_run(const struct run *r)
     const struct step *s = r->step;
     const int64_t n = dims_count(&s->out_dims[0]), blocks = int64_ceil_div(n, BLOCK);
     const size_t to = dtype_size(s->out_type[0]), from = dtype_size(s->in_type[0]);
-    const convert_function f = convert[s->out_type[0]][s->in_type[0]];
+    const convert_function f = convert_of(s);
     const int threads = class_threads(s, blocks / 4);
 
 #pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)

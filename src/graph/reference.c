@@ -1,5 +1,6 @@
 #include "graph/reference.h"
 
+#include "tensor/bf16.h"
 #include <string.h>
 
 static size_t padded(int64_t count)
@@ -32,6 +33,8 @@ static void widen(double *to, const void *from, enum dtype type, int64_t count)
         to[i] = ((const float *)from)[i];
     for (int64_t i = 0; type == DT_I64 && i < count; i++)
         to[i] = (double)((const int64_t *)from)[i];
+    for (int64_t i = 0; type == DT_BF16 && i < count; i++)
+        to[i] = (double)bf16_widen(((const uint16_t *)from)[i]);
 }
 
 static void narrow(void *to, const double *from, enum dtype type, int64_t count)
@@ -42,6 +45,8 @@ static void narrow(void *to, const double *from, enum dtype type, int64_t count)
         ((float *)to)[i] = (float)from[i];
     for (int64_t i = 0; type == DT_I64 && i < count; i++)
         ((int64_t *)to)[i] = (int64_t)from[i];
+    for (int64_t i = 0; type == DT_BF16 && i < count; i++)
+        ((uint16_t *)to)[i] = bf16_of(from[i]);
 }
 
 static void reference_run(const struct run *r)

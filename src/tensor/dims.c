@@ -5,12 +5,12 @@
 
 size_t dtype_size(enum dtype t)
 {
-    return t == DT_F32 ? 4 : 8;
+    return t == DT_BF16 ? 2 : t == DT_F32 ? 4 : 8;
 }
 
 const char *dtype_name(enum dtype t)
 {
-    static const char *const name[] = {"f32", "f64", "i64"};
+    static const char *const name[] = {"f32", "f64", "i64", "bf16"};
 
     return name[t];
 }

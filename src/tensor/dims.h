@@ -12,7 +12,9 @@ enum { DIMS_MAX = 8 };
 enum dtype {
     DT_F32,
     DT_F64,
-    DT_I64, /* random keys and counters */
+    DT_I64,  /* random keys and counters */
+    DT_BF16, /* operands of convolutions, tensor/bf16.h */
+    DT_COUNT
 };
 
 struct dims {

@@ -42,7 +42,10 @@ const char *st_type_name(enum st_type t)
 
 enum st_type st_type_of(enum dtype t)
 {
-    return t == DT_F32 ? ST_F32 : t == DT_F64 ? ST_F64 : ST_I64;
+    static const enum st_type type[DT_COUNT] = {
+        [DT_F32] = ST_F32, [DT_F64] = ST_F64, [DT_I64] = ST_I64, [DT_BF16] = ST_BF16};
+
+    return type[t];
 }
 
 static enum err read_type(const struct safetensors *s, const char *name, const json_t *j, enum st_type *type)

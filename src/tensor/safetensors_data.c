@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "tensor/bf16.h"
 #include <math.h>
 #include <string.h>
 
@@ -16,16 +17,6 @@ static double half_value(uint16_t h)
     if (exponent == 0x1f)
         return fraction != 0 ? NAN : sign * INFINITY;
     return sign * (exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24));
-}
-
-/* The upper half of a binary32. */
-static float bfloat_value(uint16_t h)
-{
-    uint32_t bits = (uint32_t)h << 16;
-    float v;
-
-    memcpy(&v, &bits, sizeof v);
-    return v;
 }
 
 #define LOAD(type, convert)                                                                                  \
@@ -51,7 +42,7 @@ static double element(enum st_type type, const uint8_t *p)
     case ST_F16:
         LOAD(uint16_t, half_value(v_));
     case ST_BF16:
-        LOAD(uint16_t, (double)bfloat_value(v_));
+        LOAD(uint16_t, (double)bf16_widen(v_));
     case ST_U32:
         LOAD(uint32_t, v_);
     case ST_I32:

@@ -1,6 +1,7 @@
 #include "tensor/store.h"
 
 #include "base/mem.h"
+#include "tensor/bf16.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -130,6 +131,8 @@ double tensor_get(const struct tensor *t, int64_t i)
         return ((const float *)t->data)[i];
     if (t->type == DT_F64)
         return ((const double *)t->data)[i];
+    if (t->type == DT_BF16)
+        return (double)bf16_widen(((const uint16_t *)t->data)[i]);
     return (double)((const int64_t *)t->data)[i];
 }
 
@@ -139,6 +142,8 @@ void tensor_set(struct tensor *t, int64_t i, double v)
         ((float *)t->data)[i] = (float)v;
     else if (t->type == DT_F64)
         ((double *)t->data)[i] = v;
+    else if (t->type == DT_BF16)
+        ((uint16_t *)t->data)[i] = bf16_of(v);
     else
         ((int64_t *)t->data)[i] = (int64_t)v;
 }

@@ -9,6 +9,8 @@
 
 extern const map_function FUSED(map_table)[OP_COUNT];
 void FUSED(stream_copy)(void *y, const void *x, int64_t n);
+void FUSED(narrow)(void *y, const void *x, int64_t n);
+void FUSED(widen)(void *y, const void *x, int64_t n);
 
 void FUSED(sum_rows)(double *acc, const void *x, int64_t pitch, int64_t rows, int64_t cols);
 void FUSED(max_rows)(double *acc, const void *x, int64_t pitch, int64_t rows, int64_t cols);
