@@ -174,9 +174,10 @@ static inline void conv_oracle(const struct conv_shape *s, enum conv_dir dir, co
         }
 }
 
-/* Operands and result of one direction of a convolution, as dense doubles. */
+/* Operands and result of one direction of a convolution, as dense doubles; coefficients of stages or NULL. */
 struct conv_data {
     double *x, *w, *y, *bias;
+    double *x_stage, *y_stage; /* (N, STAGE_ROWS, Ci), (N, STAGE_ROWS, Co) */
 };
 
 static inline const char *dir_name(enum conv_dir dir)
@@ -223,6 +224,8 @@ static inline double *conv_result(const struct conv_shape *s, enum conv_dir dir,
     struct fence y = rows_new(dir == CONV_FORWARD ? NULL : d->y, vy, s->co, py, bytes);
     struct fence w = rows_new(dir == CONV_DW ? NULL : d->w, 1, w_count(s), w_count(s), bytes);
     struct fence bias = rows_new(d->bias, 1, out, out, bytes);
+    struct fence xs = rows_new(d->x_stage, 1, s->n * STAGE_ROWS * s->ci, s->n * STAGE_ROWS * s->ci, bytes);
+    struct fence ys = rows_new(d->y_stage, 1, s->n * STAGE_ROWS * s->co, s->n * STAGE_ROWS * s->co, bytes);
     struct fence work = fence_new(t->conv_work(s, dir, run->threads));
     double *result = doubles_new(result_count(s, dir));
 
@@ -235,6 +238,8 @@ static inline double *conv_result(const struct conv_shape *s, enum conv_dir dir,
                                .x_pitch = px,
                                .y_pitch = py,
                                .bias = d->bias && dir != CONV_DW ? bias.data : NULL,
+                               .x_stage = d->x_stage ? xs.data : NULL,
+                               .y_stage = d->y_stage ? ys.data : NULL,
                                .work = work.data,
                                .threads = run->threads});
     if (dir == CONV_FORWARD)
@@ -247,6 +252,8 @@ static inline double *conv_result(const struct conv_shape *s, enum conv_dir dir,
     fence_free(&y);
     fence_free(&w);
     fence_free(&bias);
+    fence_free(&xs);
+    fence_free(&ys);
     fence_free(&work);
     return result;
 }

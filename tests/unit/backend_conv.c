@@ -63,8 +63,8 @@ static struct conv_shape shape_random(struct rng *r)
 
 static struct conv_data data_integers(struct rng *r, const struct conv_shape *s, enum conv_dir dir, bool bias)
 {
-    struct conv_data d = {integers_new(r, x_count(s)), integers_new(r, w_count(s)),
-                          integers_new(r, y_count(s)), NULL};
+    struct conv_data d = {
+        .x = integers_new(r, x_count(s)), .w = integers_new(r, w_count(s)), .y = integers_new(r, y_count(s))};
 
     if (bias)
         d.bias = integers_new(r, dir == CONV_DX ? s->ci : s->co);
@@ -77,6 +77,8 @@ static void data_free(struct conv_data *d)
     free(d->w);
     free(d->y);
     free(d->bias);
+    free(d->x_stage);
+    free(d->y_stage);
 }
 
 static double *oracle_result(const struct conv_shape *s, enum conv_dir dir, const struct conv_data *d)
@@ -133,31 +135,32 @@ static void random_shapes_are_exact(void **state)
 
 /* Shapes of the paths that random ones meet seldom: whole blocks, several boxes and chunks, the exchange of
  * roles. */
+static const struct conv_shape chosen[] = {
+    {2, {5, 7, 19}, 4, {5, 7, 19}, 32, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1},
+    {1, {12, 13, 30}, 32, {6, 7, 15}, 48, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, 1},
+    {1, {8, 8, 8}, 64, {4, 4, 4}, 96, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}, {1, 1, 1}, 1},
+    {1, {9, 8, 11}, 5, {4, 4, 5}, 3, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, 1},
+    {2, {1, 20, 33}, 4, {1, 20, 33}, 37, {1, 7, 7}, {1, 1, 1}, {0, 3, 3}, {1, 1, 1}, 1},
+    {1, {1, 24, 40}, 64, {1, 24, 40}, 3, {1, 7, 7}, {1, 1, 1}, {0, 3, 3}, {1, 1, 1}, 1},
+    {2, {6, 6, 6}, 80, {6, 6, 6}, 72, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1},
+    {3, {1, 1, 700}, 17, {1, 1, 700}, 18, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}, 1},
+    {2, {7, 40, 40}, 65, {7, 40, 40}, 3, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}, 1},
+    {1, {16, 24, 24}, 2, {16, 24, 24}, 16, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1},
+    {1, {1, 1, 3000}, 3, {1, 1, 3000}, 5, {1, 1, 3}, {1, 1, 1}, {0, 0, 1}, {1, 1, 1}, 1},
+    {1, {1, 2, 5000}, 20, {1, 2, 2500}, 20, {1, 1, 3}, {1, 1, 2}, {0, 0, 1}, {1, 1, 1}, 1},
+    /* output padding: rows of x that nothing reads, also with a stride above the kernel */
+    {1, {9, 10, 11}, 6, {4, 4, 4}, 7, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}, {1, 1, 1}, 1},
+    {1, {5, 6, 11}, 6, {2, 2, 4}, 7, {1, 1, 1}, {3, 3, 3}, {0, 0, 0}, {1, 1, 1}, 1},
+    {1, {1, 1, 1}, 6, {1, 1, 1}, 7, {1, 1, 1}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, 1},
+};
+
 static void chosen_shapes_are_exact(void **state)
 {
-    static const struct conv_shape shapes[] = {
-        {2, {5, 7, 19}, 4, {5, 7, 19}, 32, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1},
-        {1, {12, 13, 30}, 32, {6, 7, 15}, 48, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, 1},
-        {1, {8, 8, 8}, 64, {4, 4, 4}, 96, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}, {1, 1, 1}, 1},
-        {1, {9, 8, 11}, 5, {4, 4, 5}, 3, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, 1},
-        {2, {1, 20, 33}, 4, {1, 20, 33}, 37, {1, 7, 7}, {1, 1, 1}, {0, 3, 3}, {1, 1, 1}, 1},
-        {1, {1, 24, 40}, 64, {1, 24, 40}, 3, {1, 7, 7}, {1, 1, 1}, {0, 3, 3}, {1, 1, 1}, 1},
-        {2, {6, 6, 6}, 80, {6, 6, 6}, 72, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1},
-        {3, {1, 1, 700}, 17, {1, 1, 700}, 18, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}, 1},
-        {2, {7, 40, 40}, 65, {7, 40, 40}, 3, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}, 1},
-        {1, {16, 24, 24}, 2, {16, 24, 24}, 16, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1},
-        {1, {1, 1, 3000}, 3, {1, 1, 3000}, 5, {1, 1, 3}, {1, 1, 1}, {0, 0, 1}, {1, 1, 1}, 1},
-        {1, {1, 2, 5000}, 20, {1, 2, 2500}, 20, {1, 1, 3}, {1, 1, 2}, {0, 0, 1}, {1, 1, 1}, 1},
-        /* output padding: rows of x that nothing reads, also with a stride above the kernel */
-        {1, {9, 10, 11}, 6, {4, 4, 4}, 7, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}, {1, 1, 1}, 1},
-        {1, {5, 6, 11}, 6, {2, 2, 4}, 7, {1, 1, 1}, {3, 3, 3}, {0, 0, 0}, {1, 1, 1}, 1},
-        {1, {1, 1, 1}, 6, {1, 1, 1}, 7, {1, 1, 1}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, 1},
-    };
     struct rng r = rng_at(2, 0);
 
     (void)state;
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-        shape_exact(&r, &shapes[i]);
+    for (size_t i = 0; i < sizeof chosen / sizeof *chosen; i++)
+        shape_exact(&r, &chosen[i]);
 }
 
 static double *normals_new(struct rng *r, int64_t count)
@@ -180,8 +183,8 @@ static double *absolutes_new(const double *from, int64_t count)
 
 static struct conv_data data_normals(struct rng *r, const struct conv_shape *s)
 {
-    return (struct conv_data){normals_new(r, x_count(s)), normals_new(r, w_count(s)),
-                              normals_new(r, y_count(s)), NULL};
+    return (struct conv_data){
+        .x = normals_new(r, x_count(s)), .w = normals_new(r, w_count(s)), .y = normals_new(r, y_count(s))};
 }
 
 /* Kinds of data: normal, after a ReLU, constant, one voxel only, large next to zero. */
@@ -204,8 +207,9 @@ static void data_change(double *p, int64_t count, int kind)
 static void errors_bounded(const struct conv_shape *s, enum conv_dir dir, const struct conv_data *d,
                            double factor)
 {
-    struct conv_data abs = {absolutes_new(d->x, x_count(s)), absolutes_new(d->w, w_count(s)),
-                            absolutes_new(d->y, y_count(s)), NULL};
+    struct conv_data abs = {.x = absolutes_new(d->x, x_count(s)),
+                            .w = absolutes_new(d->w, w_count(s)),
+                            .y = absolutes_new(d->y, y_count(s))};
     double *want = oracle_result(s, dir, d), *size = oracle_result(s, dir, &abs), largest = 0;
 
     for (int64_t i = 0; i < result_count(s, dir); i++)
@@ -357,12 +361,117 @@ static void bits_are_the_known_ones(void **state)
     (void)state;
     for (int i = 0; i < 12; i++) {
         const struct conv_shape *s = &shapes[i / 3];
-        struct conv_data d = {uniforms_new(&r, x_count(s)), uniforms_new(&r, w_count(s)),
-                              uniforms_new(&r, y_count(s)), NULL};
+        struct conv_data d = {.x = uniforms_new(&r, x_count(s)),
+                              .w = uniforms_new(&r, w_count(s)),
+                              .y = uniforms_new(&r, y_count(s))};
         double *is = conv_result(s, (enum conv_dir)(i % 3), &d, &(struct conv_run){.threads = 2});
         assert_int_equal(XXH64(is, (size_t)result_count(s, (enum conv_dir)(i % 3)) * sizeof *is, 0), want[i]);
         free(is);
         data_free(&d);
+    }
+}
+
+/* Coefficients (n, STAGE_ROWS, channels); a slope is sometimes 0, sometimes 1. */
+static double *stage_random(struct rng *r, int64_t n, int64_t channels)
+{
+    double *p = normals_new(r, n * STAGE_ROWS * channels);
+
+    for (int64_t i = 0; i < n * channels; i++) {
+        double *slope = p + (i / channels * STAGE_ROWS + STAGE_SLOPE) * channels + i % channels;
+        *slope = rng_below(r, 4) ? (double)(float)rng_unit(r) : (double)rng_below(r, 2);
+    }
+    return p;
+}
+
+/* What the stage reads: leaky(scale x + shift) in the type's own arithmetic. */
+static double *stage_applied(const double *x, const double *stage, const int64_t size[3], bool f64)
+{
+    const int64_t n = size[0], voxels = size[1], channels = size[2];
+    double *to = doubles_new(n * voxels * channels);
+
+    for (int64_t i = 0; i < n * voxels * channels; i++) {
+        const double *k = stage + i / channels / voxels * STAGE_ROWS * channels + i % channels;
+        const double scale = k[STAGE_SCALE * channels], shift = k[STAGE_SHIFT * channels],
+                     slope = k[STAGE_SLOPE * channels];
+        if (f64) {
+            const double v = fma(x[i], scale, shift);
+            to[i] = v > v * slope ? v : v * slope;
+        } else {
+            const float v = fmaf((float)x[i], (float)scale, (float)shift), w = v * (float)slope;
+            to[i] = (double)(v > w ? v : w);
+        }
+    }
+    return to;
+}
+
+/* A convolution through stages against the convolution of what the stages make, bit by bit. */
+static void stages_equal(const struct conv_shape *s, enum conv_dir dir, const struct conv_data *d, int i)
+{
+    static const int threads[] = {1, 2, 3, 7};
+    const struct conv_run run = {.avx512 = i / 2 % 2 && isa_count() == 2,
+                                 .f64 = i % 2,
+                                 .threads = threads[i / 4 % 4],
+                                 .x_gap = i % 3 ? 0 : 5,
+                                 .y_gap = i % 5 ? 0 : 3};
+    struct conv_data made = *d;
+
+    made.x_stage = made.y_stage = NULL;
+    if (d->x_stage)
+        made.x =
+            stage_applied(d->x, d->x_stage, (const int64_t[3]){s->n, voxels_of(1, s->in), s->ci}, run.f64);
+    if (d->y_stage)
+        made.y =
+            stage_applied(d->y, d->y_stage, (const int64_t[3]){s->n, voxels_of(1, s->out), s->co}, run.f64);
+    double *is = conv_result(s, dir, d, &run);
+    double *want = conv_result(s, dir, &made, &(struct conv_run){.f64 = run.f64, .threads = 1});
+    if (memcmp(is, want, (size_t)result_count(s, dir) * sizeof *is)) {
+        shape_print(s, dir);
+        fail_msg("bits differ with %d threads, avx512 %d, f64 %d, stages %d %d", run.threads, run.avx512,
+                 run.f64, d->x_stage != NULL, d->y_stage != NULL);
+    }
+    free(is);
+    free(want);
+    if (d->x_stage)
+        free(made.x);
+    if (d->y_stage)
+        free(made.y);
+}
+
+/* Every combination of stages that the table claims. */
+static void shape_staged(struct rng *r, const struct conv_shape *s, int round)
+{
+    const struct kernel_table *t = kernel_table_get(false, false);
+
+    for (enum conv_dir dir = CONV_FORWARD; dir <= CONV_DW; dir++) {
+        const unsigned hooks = t->conv_hooks(s, dir) & (CONV_X_STAGE | CONV_Y_STAGE);
+        const unsigned want = (dir != CONV_DX ? CONV_X_STAGE : 0) | (dir != CONV_FORWARD ? CONV_Y_STAGE : 0);
+        assert_int_equal(hooks, s->groups == 1 ? want : hooks);
+        assert_int_equal(hooks,
+                         kernel_table_get(true, true)->conv_hooks(s, dir) & (CONV_X_STAGE | CONV_Y_STAGE));
+        for (unsigned use = 1; use <= hooks; use++) {
+            if ((use & hooks) != use)
+                continue;
+            struct conv_data d = data_normals(r, s);
+            d.x_stage = use & CONV_X_STAGE ? stage_random(r, s->n, s->ci) : NULL;
+            d.y_stage = use & CONV_Y_STAGE ? stage_random(r, s->n, s->co) : NULL;
+            for (int i = 0; i < 4; i++)
+                stages_equal(s, dir, &d, i + 4 * round);
+            data_free(&d);
+        }
+    }
+}
+
+static void stages_equal_their_own_pass(void **state)
+{
+    struct rng r = rng_at(7, 0);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof chosen / sizeof *chosen; i++)
+        shape_staged(&r, &chosen[i], (int)i);
+    for (int i = 0; i < 60; i++) {
+        struct conv_shape s = shape_random(&r);
+        s.groups = 1;
+        shape_staged(&r, &s, i);
     }
 }
 
@@ -400,6 +509,7 @@ int main(void)
         cmocka_unit_test(directions_are_adjoint),
         cmocka_unit_test(bits_do_not_depend_on_threads_or_isa),
         cmocka_unit_test(bits_are_the_known_ones),
+        cmocka_unit_test(stages_equal_their_own_pass),
         cmocka_unit_test(absurd_shapes_are_refused),
     };
 

@@ -29,6 +29,9 @@ static struct matmul_shape product_shape(const struct conv_shape *s, enum conv_d
 static void product_run(const struct conv_shape *s, enum conv_dir dir, const struct conv_buf *b)
 {
     const struct matmul_shape shape = product_shape(s, dir);
+    const struct matmul_stage stage = {.a = dir == CONV_FORWARD ? b->x_stage : b->y_stage,
+                                       .b = dir == CONV_DW ? b->x_stage : NULL,
+                                       .rows = conv_voxels(1, s->in)};
     struct matmul_buf m = {.bias = b->bias, .work = b->work, .threads = b->threads};
 
     m.a = dir == CONV_FORWARD ? b->x : b->y;
@@ -37,13 +40,18 @@ static void product_run(const struct conv_shape *s, enum conv_dir dir, const str
     m.b_pitch = dir == CONV_DW ? b->x_pitch : s->ci;
     m.c = dir == CONV_FORWARD ? b->y : dir == CONV_DX ? b->x : b->w;
     m.c_pitch = dir == CONV_FORWARD ? b->y_pitch : dir == CONV_DX ? b->x_pitch : s->ci;
-    matmul_run(&shape, &m);
+    matmul_run(&shape, &m, &stage);
+}
+
+/* Stages, applied while the sources are copied. */
+static unsigned direct_hooks(enum conv_dir dir)
+{
+    return (dir != CONV_DX ? CONV_X_STAGE : 0) | (dir != CONV_FORWARD ? CONV_Y_STAGE : 0);
 }
 
 unsigned conv_hooks_of(const struct conv_shape *s, enum conv_dir dir)
 {
-    (void)s, (void)dir;
-    return 0;
+    return s->groups == 1 ? direct_hooks(dir) : 0;
 }
 
 size_t conv_scratch(const struct conv_shape *s, enum conv_dir dir, int threads)
@@ -52,7 +60,7 @@ size_t conv_scratch(const struct conv_shape *s, enum conv_dir dir, int threads)
 
     if (conv_is_product(&g)) {
         const struct matmul_shape m = product_shape(&g, dir);
-        return matmul_scratch(&m, threads);
+        return matmul_scratch(&m, threads, true);
     }
     if (dir == CONV_DW)
         return conv_dw_scratch(&g, threads);

@@ -24,7 +24,7 @@ struct direct {
     int64_t panel_parts;         /* a task may do only a part of the panels */
     size_t bias_bytes, packed_bytes, shared_bytes, list_bytes, block_bytes, thread_bytes;
     /* set for a run */
-    const REAL *source;
+    const REAL *source, *stage; /* the source's coefficients or NULL */
     REAL *dest, *packed, *bias;
     int64_t *place; /* (kW): see taps_place */
     int64_t source_pitch, dest_pitch;
@@ -218,7 +218,7 @@ static bool row_is_read(const struct conv_axis *a, int64_t i)
     return a->by_data;
 }
 
-/* Copies the block's source rows, with their padding along w. */
+/* Copies the block's source rows through the stage, with their padding along w. */
 static void block_load(const struct direct *q, struct block *b)
 {
     const struct pack_span span = {.first = b->s0[2],
@@ -226,7 +226,8 @@ static void block_load(const struct direct *q, struct block *b)
                                    .size = q->axis[2].source,
                                    .channels = q->depth,
                                    .pitch = q->source_pitch,
-                                   .to_pitch = q->depth};
+                                   .to_pitch = q->depth,
+                                   .stage = stage_at(q->stage, q->depth, b->n, 0)};
 
     b->row = span.count * q->depth;
     b->plane = max64(b->s1[1] - b->s0[1], 0) * b->row;
@@ -331,6 +332,7 @@ void conv_direct_run(const struct conv_shape *s, enum conv_dir dir, const struct
 
     direct_plan(&q, s, dir, b->threads);
     q.source = dir == CONV_DX ? b->y : b->x;
+    q.stage = dir == CONV_DX ? b->y_stage : b->x_stage;
     q.dest = dir == CONV_DX ? b->x : b->y;
     q.source_pitch = dir == CONV_DX ? b->y_pitch : b->x_pitch;
     q.dest_pitch = dir == CONV_DX ? b->x_pitch : b->y_pitch;

@@ -37,8 +37,9 @@ struct by_weights {
     int64_t panel_parts;
     bool exchange, joined; /* joined: (kw, ci) is contiguous in the copy */
     int64_t groups, width; /* kw*Ci in groups of `width` contiguous channels: one if joined, else per kw */
-    bool in_place;         /* y is read where it stands */
+    bool in_place;         /* y is read where it stands, else copied: into panels or, exchanged, as rows */
     int64_t panels, panel_size; /* of dy in a box */
+    int64_t y_step;             /* from voxel to voxel where the micro-kernel reads y */
     size_t list_bytes, copy_bytes, thread_bytes, partial_bytes;
     REAL *partial;
     char *threads; /* each thread's own part of the work buffer */
@@ -121,6 +122,7 @@ static void by_weights_plan(struct by_weights *q, const struct conv_shape *s, in
     /* packing y pays if many rows of x pass over it, and is needed if a vector would reach past y's channels
      */
     q->in_place = q->exchange || (s->co % VEC_LANES == 0 && q->groups * q->width <= ROWS_IN_PLACE);
+    q->in_place = q->in_place && !(q->b && q->b->y_stage);
     q->panels = q->exchange ? 0 : ceil_div(s->co, TILE_COLS);
     q->panel_size = q->box[0] * q->box[1] * q->box[2] * q->box[3] * TILE_COLS;
     q->panel_parts = ceil_div(4 * threads, q->chunks * q->parts[0] * q->parts[1]);
@@ -128,8 +130,9 @@ static void by_weights_plan(struct by_weights *q, const struct conv_shape *s, in
 
     q->list_bytes = list_bytes(q->box[0] * q->box[1] * q->box[2]);
     q->copy_bytes = work_bytes(box_elements(q) + TILE_COLS); /* the last columns are read as whole vectors */
-    q->thread_bytes =
-        2 * q->list_bytes + q->copy_bytes + (q->in_place ? 0 : work_bytes(q->panels * q->panel_size));
+    /* room for y's copy in any case: whether there is a stage is not known before the run */
+    q->thread_bytes = 2 * q->list_bytes + q->copy_bytes +
+                      work_bytes(q->exchange ? q->panel_size / TILE_COLS * s->co : q->panels * q->panel_size);
     q->partial_bytes = work_bytes(q->chunks * q->weights);
 }
 
@@ -180,20 +183,22 @@ static void box_range(const struct by_weights *q, struct box *b, int64_t index)
 static void x_copy(const struct by_weights *q, const struct box *b)
 {
     const int64_t *in = q->s->in;
-    const struct pack_span span = {.first = b->x0[2],
-                                   .count = b->x1[2] - b->x0[2],
-                                   .size = in[2],
-                                   .channels = q->s->ci,
-                                   .pitch = q->b->x_pitch,
-                                   .to_pitch = q->s->ci};
+    struct pack_span span = {.first = b->x0[2],
+                             .count = b->x1[2] - b->x0[2],
+                             .size = in[2],
+                             .channels = q->s->ci,
+                             .pitch = q->b->x_pitch,
+                             .to_pitch = q->s->ci};
 
-    for (int64_t n = b->y0[0]; n < b->y1[0]; n++)
+    for (int64_t n = b->y0[0]; n < b->y1[0]; n++) {
+        span.stage = stage_at(q->b->x_stage, q->s->ci, n, 0);
         for (int64_t d = b->x0[0]; d < b->x1[0]; d++)
             for (int64_t h = b->x0[1]; h < b->x1[1]; h++)
                 pack_row(b->copy + (n - b->y0[0]) * b->sample + (d - b->x0[0]) * b->plane +
                              (h - b->x0[1]) * b->row,
                          (const REAL *)q->b->x + ((n * in[0] + d) * in[1] + h) * in[2] * q->b->x_pitch,
                          &span);
+    }
 }
 
 static int64_t y_voxel(const struct by_weights *q, int64_t n, int64_t d, int64_t h, int64_t w)
@@ -201,22 +206,38 @@ static int64_t y_voxel(const struct by_weights *q, int64_t n, int64_t d, int64_t
     return ((n * q->s->out[0] + d) * q->s->out[1] + h) * q->s->out[2] + w;
 }
 
+/* One row of y: into its panels or, exchanged, as it is. */
+static void y_row(const struct by_weights *q, const struct box *b, int64_t n, const REAL *from, int64_t voxel)
+{
+    const int64_t width = b->y1[3] - b->y0[3];
+
+    if (q->exchange) {
+        const struct pack_span span = {.count = width,
+                                       .size = width,
+                                       .channels = q->s->co,
+                                       .pitch = q->b->y_pitch,
+                                       .to_pitch = q->s->co,
+                                       .stage = stage_at(q->b->y_stage, q->s->co, n, 0)};
+        pack_row(b->panels + voxel * q->s->co, from, &span);
+        return;
+    }
+    for (int64_t j = b->panel0; j < b->panel1; j++) {
+        const struct pack_source s = {from + j * TILE_COLS, q->b->y_pitch, 1,
+                                      stage_at(q->b->y_stage, q->s->co, n, j * TILE_COLS)};
+        pack_panel(b->panels + j * q->panel_size + voxel * TILE_COLS, &s, width,
+                   (int)min64(q->s->co - j * TILE_COLS, TILE_COLS));
+    }
+}
+
 /* panels[panel][voxel of the box][TILE_COLS] */
 static void y_pack(const struct by_weights *q, const struct box *b)
 {
-    const int64_t width = b->y1[3] - b->y0[3], pitch = q->b->y_pitch;
     int64_t voxel = 0;
 
     for (int64_t n = b->y0[0]; n < b->y1[0]; n++)
         for (int64_t d = b->y0[1]; d < b->y1[1]; d++)
-            for (int64_t h = b->y0[2]; h < b->y1[2]; h++, voxel += width)
-                for (int64_t j = b->panel0; j < b->panel1; j++) {
-                    const struct pack_source from = {
-                        (const REAL *)q->b->y + y_voxel(q, n, d, h, b->y0[3]) * pitch + j * TILE_COLS, pitch,
-                        1};
-                    pack_panel(b->panels + j * q->panel_size + voxel * TILE_COLS, &from, width,
-                               (int)min64(q->s->co - j * TILE_COLS, TILE_COLS));
-                }
+            for (int64_t h = b->y0[2]; h < b->y1[2]; h++, voxel += b->y1[3] - b->y0[3])
+                y_row(q, b, n, (const REAL *)q->b->y + y_voxel(q, n, d, h, b->y0[3]) * q->b->y_pitch, voxel);
 }
 
 /* The box's rows of y whose row of x exists for this tap. */
@@ -234,8 +255,7 @@ static int64_t tap_segments(const struct by_weights *q, const struct box *b, int
                     continue;
                 b->x_seg[count] =
                     (n - b->y0[0]) * b->sample + (z - b->x0[0]) * b->plane + (y - b->x0[1]) * b->row;
-                b->y_seg[count++] =
-                    q->in_place ? y_voxel(q, n, d, h, b->y0[3]) * q->b->y_pitch : voxel * TILE_COLS;
+                b->y_seg[count++] = (q->in_place ? y_voxel(q, n, d, h, b->y0[3]) : voxel) * q->y_step;
             }
     return count;
 }
@@ -249,7 +269,7 @@ static void tap_add(const struct by_weights *q, const struct box *b, int64_t seg
                            .b_seg = b->y_seg,
                            .a_row = 1,
                            .a_step = q->s->stride[2] * q->s->ci,
-                           .b_step = q->in_place ? q->b->y_pitch : TILE_COLS,
+                           .b_step = q->y_step,
                            .c_row = q->s->co,
                            .add = !b->first};
 
@@ -269,14 +289,14 @@ static void tap_add_exchanged(const struct by_weights *q, const struct box *b, i
                            .a_seg = b->y_seg,
                            .b_seg = b->x_seg,
                            .a_row = 1,
-                           .a_step = q->b->y_pitch,
+                           .a_step = q->y_step,
                            .b_step = q->s->stride[2] * q->s->ci,
                            .c_row = q->groups * q->width,
                            .add = !b->first};
 
     for (int64_t g = 0; g < q->groups; g++)
         for (int64_t j = 0; j < q->width; j += TILE_COLS)
-            tile_column(&t, q->s->co, (int)min64(q->width - j, TILE_COLS), q->b->y,
+            tile_column(&t, q->s->co, (int)min64(q->width - j, TILE_COLS), q->in_place ? q->b->y : b->panels,
                         b->copy + g * q->s->dilation[2] * q->s->ci + j, dw + g * q->width + j);
 }
 
@@ -367,6 +387,7 @@ void conv_dw_run(const struct conv_shape *s, const struct conv_buf *b)
     struct by_weights q = {.b = b};
 
     by_weights_plan(&q, s, b->threads);
+    q.y_step = q.in_place ? b->y_pitch : q.exchange ? s->co : TILE_COLS;
     q.partial = b->work;
     q.threads = (char *)b->work + q.partial_bytes;
     const int64_t tasks = q.chunks * q.parts[0] * q.parts[1] * q.panel_parts;

@@ -9,9 +9,16 @@
  *     P[u][kw*M + m] = sum over (kd, kh), c of  source[u][c] * w        u: the source columns that the row
  * reads y[t][m]        = sum over kw of  P[t + off(kw)][kw*M + m]         a few shifted additions
  *
- * The source is read in place. A task is a stretch of one destination row. The rule mentions no vector width:
- * it chooses the order of the sums. */
-enum { CHANNELS_MAX = 8, COLUMNS_MAX = 32, STRETCH = 512 };
+ * The source is read in place or, if it passes a stage, from a copy of the rows that a task reads. A task is
+ * a stretch of a few destination rows. The rule mentions no vector width: it chooses the order of the sums.
+ */
+enum {
+    CHANNELS_MAX = 8,
+    COLUMNS_MAX = 32,
+    STRETCH = 128,
+    ROWS = 8,                 /* of a task, at most */
+    COPY_ELEMENTS = 192 << 10 /* of a task's copy, or one row's */
+};
 
 struct few {
     const struct conv_shape *s;
@@ -19,10 +26,11 @@ struct few {
     struct conv_phase w;           /* the only phase along w */
     int64_t depth, channels, cols; /* source channels, M, kW*M */
     int64_t panels, pitch;         /* of P: whole panels */
-    int64_t stretches;
-    size_t packed_bytes, list_bytes, thread_bytes;
+    int64_t stretches, stretch;    /* of a row, the longest one's length */
+    int64_t rows, blocks;          /* of a task, of a plane */
+    size_t packed_bytes, list_bytes, products_bytes, thread_bytes;
     /* set for a run */
-    const REAL *source, *bias;
+    const REAL *source, *stage, *bias; /* stage: the source's coefficients or NULL */
     REAL *dest, *packed;
     int64_t source_pitch, dest_pitch;
     char *threads; /* each thread's own part of the work buffer */
@@ -34,6 +42,18 @@ bool conv_few_accepts(const struct conv_shape *s, enum conv_dir dir)
 
     return channels <= CHANNELS_MAX && s->kernel[2] > 1 && s->stride[2] == 1 &&
            s->kernel[2] * channels <= COLUMNS_MAX;
+}
+
+/* Source rows or columns that n destination ones read, their distance along the source included. */
+static int64_t source_reach(const struct conv_axis *a, int64_t n)
+{
+    return min64((n - 1) / a->step_out * a->step_in + a->step_in + a->high - a->low + 1, a->source);
+}
+
+static int64_t copy_elements(const struct few *q)
+{
+    return q->s->kernel[0] * source_reach(&q->axis[1], q->rows) * source_reach(&q->axis[2], q->stretch) *
+           q->depth;
 }
 
 static void few_plan(struct few *q, const struct conv_shape *s, enum conv_dir dir)
@@ -50,11 +70,16 @@ static void few_plan(struct few *q, const struct conv_shape *s, enum conv_dir di
     q->panels = ceil_div(q->cols, TILE_COLS);
     q->pitch = q->panels * TILE_COLS;
     q->stretches = ceil_div(q->axis[2].dest, STRETCH);
+    q->stretch = ceil_div(q->axis[2].dest, q->stretches);
+    q->rows = min64(ROWS, q->axis[1].dest);
+    while (q->rows > 1 && copy_elements(q) > COPY_ELEMENTS)
+        q->rows--;
+    q->blocks = ceil_div(q->axis[1].dest, q->rows);
     q->packed_bytes = work_bytes(q->panels * taps * q->depth * TILE_COLS);
     q->list_bytes = list_bytes(taps);
-    const int64_t reach = STRETCH + q->axis[2].high - q->axis[2].low;
-    q->thread_bytes =
-        2 * q->list_bytes + work_bytes(min64(reach, q->axis[2].source) * q->pitch + CHANNELS_MAX);
+    q->products_bytes = work_bytes(source_reach(&q->axis[2], q->stretch) * q->pitch + CHANNELS_MAX);
+    /* room for the copy in any case: whether there is a stage is not known before the run */
+    q->thread_bytes = 2 * q->list_bytes + q->products_bytes + work_bytes(copy_elements(q));
 }
 
 size_t conv_few_scratch(const struct conv_shape *s, enum conv_dir dir, int threads)
@@ -79,36 +104,65 @@ static void few_pack(const struct few *q, const REAL *w, int64_t tap, int64_t k)
     }
 }
 
-/* One destination row, or a stretch of it. */
+/* Some destination rows of one plane, or a stretch of them; h is the one being computed. */
 struct stretch {
-    int64_t n, d, h, t0, t1; /* destination position */
-    int64_t u0, u1;          /* source columns */
+    int64_t n, d, h0, h1, t0, t1, h; /* destination position */
+    int64_t v0, v1, u0, u1;          /* source rows and columns */
+    struct conv_phase plane;         /* along d */
     int64_t *a_seg, *b_seg;
     REAL *products; /* P (u1 - u0, pitch) */
+    REAL *copy;     /* (taps of the plane's phase, v1 - v0, u1 - u0, depth) */
 };
+
+static int64_t source_plane(const struct few *q, const struct stretch *r, int64_t tap)
+{
+    return r->d / q->axis[0].step_out * q->axis[0].step_in + r->plane.off0 + tap * r->plane.off_step;
+}
+
+static int64_t source_row(const struct few *q, const struct stretch *r, int64_t d, int64_t v)
+{
+    return (((r->n * q->axis[0].source + d) * q->axis[1].source + v) * q->axis[2].source + r->u0) *
+           q->source_pitch;
+}
+
+static int64_t copy_row(const struct few *q, const struct stretch *r, int64_t tap, int64_t v)
+{
+    return (tap * (r->v1 - r->v0) + v - r->v0) * (r->u1 - r->u0) * q->depth;
+}
+
+/* Copies the source rows that all destination rows read, through the stage. */
+static void stretch_load(const struct few *q, const struct stretch *r)
+{
+    const struct pack_span span = {.count = r->u1 - r->u0,
+                                   .size = r->u1 - r->u0,
+                                   .channels = q->depth,
+                                   .pitch = q->source_pitch,
+                                   .to_pitch = q->depth,
+                                   .stage = stage_at(q->stage, q->depth, r->n, 0)};
+
+    for (int64_t i = 0; i < r->plane.taps; i++) {
+        const int64_t d = source_plane(q, r, i);
+        for (int64_t v = r->v0; v < r->v1 && d >= 0 && d < q->axis[0].source; v++)
+            pack_row(r->copy + copy_row(q, r, i, v), q->source + source_row(q, r, d, v), &span);
+    }
+}
 
 /* The source rows that the destination row reads, with their weights. */
 static int64_t stretch_segments(const struct few *q, const struct stretch *r)
 {
-    const int64_t at[2] = {r->d, r->h};
-    struct conv_phase p[2];
-    int64_t t[2], count = 0;
+    const struct conv_axis *a = &q->axis[1];
+    const struct conv_phase p = conv_axis_phase(a, r->h % a->step_out);
+    int64_t count = 0;
 
-    for (int i = 0; i < 2; i++) {
-        p[i] = conv_axis_phase(&q->axis[i], at[i] % q->axis[i].step_out);
-        t[i] = at[i] / q->axis[i].step_out * q->axis[i].step_in;
-    }
-    for (int64_t i = 0; i < p[0].taps; i++) {
-        const int64_t d = t[0] + p[0].off0 + i * p[0].off_step;
-        for (int64_t j = 0; j < p[1].taps && d >= 0 && d < q->axis[0].source; j++) {
-            const int64_t h = t[1] + p[1].off0 + j * p[1].off_step;
-            if (h < 0 || h >= q->axis[1].source)
+    for (int64_t i = 0; i < r->plane.taps; i++) {
+        const int64_t d = source_plane(q, r, i);
+        for (int64_t j = 0; j < p.taps && d >= 0 && d < q->axis[0].source; j++) {
+            const int64_t v = r->h / a->step_out * a->step_in + p.off0 + j * p.off_step;
+            if (v < 0 || v >= a->source)
                 continue;
-            const int64_t tap =
-                (p[0].tap0 + i * p[0].tap_step) * q->s->kernel[1] + p[1].tap0 + j * p[1].tap_step;
-            const int64_t row = (r->n * q->axis[0].source + d) * q->axis[1].source + h;
-            r->a_seg[count] = (row * q->axis[2].source + r->u0) * q->source_pitch;
-            r->b_seg[count++] = tap * q->depth * TILE_COLS;
+            const int64_t kd = r->plane.tap0 + i * r->plane.tap_step, kh = p.tap0 + j * p.tap_step;
+            r->a_seg[count] = q->stage ? copy_row(q, r, i, v) : source_row(q, r, d, v);
+            r->b_seg[count++] = (kd * q->s->kernel[1] + kh) * q->depth * TILE_COLS;
         }
     }
     return count;
@@ -121,14 +175,14 @@ static void stretch_multiply(const struct few *q, const struct stretch *r)
                      .depth = q->depth,
                      .a_seg = r->a_seg,
                      .b_seg = r->b_seg,
-                     .a_row = q->source_pitch,
+                     .a_row = q->stage ? q->depth : q->source_pitch,
                      .a_step = 1,
                      .b_step = TILE_COLS,
                      .c_row = q->pitch};
 
     for (int64_t j = 0; j < q->panels; j++)
-        tile_column(&t, r->u1 - r->u0, (int)min64(q->cols - j * TILE_COLS, TILE_COLS), q->source,
-                    q->packed + j * panel_size, r->products + j * TILE_COLS);
+        tile_column(&t, r->u1 - r->u0, (int)min64(q->cols - j * TILE_COLS, TILE_COLS),
+                    q->stage ? r->copy : q->source, q->packed + j * panel_size, r->products + j * TILE_COLS);
 }
 
 /* sum[m] += the products of tap i for the destination column t; lanes behind the channels hold anything */
@@ -155,23 +209,37 @@ static void stretch_add(const struct few *q, const struct stretch *r, REAL *dest
     }
 }
 
-static void few_task(const struct few *q, int64_t row, int64_t stretch)
+/* Source positions that destination positions t0 .. t1 - 1 read, those that exist. */
+static void source_range(const struct conv_axis *a, const int64_t t[2], int64_t *from, int64_t *to)
+{
+    *from = min64(max64(t[0] / a->step_out * a->step_in + a->low, 0), a->source);
+    *to = max64(min64((t[1] - 1) / a->step_out * a->step_in + a->high + 1, a->source), *from);
+}
+
+static void few_task(const struct few *q, int64_t block, int64_t stretch)
 {
     char *part = q->threads + (size_t)omp_get_thread_num() * q->thread_bytes;
-    const struct conv_axis *w = &q->axis[2];
-    struct stretch r = {.n = row / q->axis[1].dest / q->axis[0].dest,
-                        .d = row / q->axis[1].dest % q->axis[0].dest,
-                        .h = row % q->axis[1].dest,
-                        .t0 = w->dest * stretch / q->stretches,
-                        .t1 = w->dest * (stretch + 1) / q->stretches};
+    const int64_t plane = block / q->blocks, rows = q->axis[1].dest, width = q->axis[2].dest;
+    struct stretch r = {.n = plane / q->axis[0].dest,
+                        .d = plane % q->axis[0].dest,
+                        .h0 = rows * (block % q->blocks) / q->blocks,
+                        .h1 = rows * (block % q->blocks + 1) / q->blocks,
+                        .t0 = width * stretch / q->stretches,
+                        .t1 = width * (stretch + 1) / q->stretches};
 
-    r.u0 = min64(max64(r.t0 + w->low, 0), w->source);
-    r.u1 = max64(min64(r.t1 - 1 + w->high + 1, w->source), r.u0);
+    r.plane = conv_axis_phase(&q->axis[0], r.d % q->axis[0].step_out);
+    source_range(&q->axis[1], (const int64_t[2]){r.h0, r.h1}, &r.v0, &r.v1);
+    source_range(&q->axis[2], (const int64_t[2]){r.t0, r.t1}, &r.u0, &r.u1);
     r.a_seg = (int64_t *)(void *)part;
     r.b_seg = (int64_t *)(void *)(part + q->list_bytes);
     r.products = (REAL *)(void *)(part + 2 * q->list_bytes);
-    stretch_multiply(q, &r);
-    stretch_add(q, &r, q->dest + (row * w->dest + r.t0) * q->dest_pitch);
+    r.copy = (REAL *)(void *)(part + 2 * q->list_bytes + q->products_bytes);
+    if (q->stage)
+        stretch_load(q, &r);
+    for (r.h = r.h0; r.h < r.h1; r.h++) {
+        stretch_multiply(q, &r);
+        stretch_add(q, &r, q->dest + ((plane * rows + r.h) * width + r.t0) * q->dest_pitch);
+    }
 }
 
 void conv_few_run(const struct conv_shape *s, enum conv_dir dir, const struct conv_buf *b)
@@ -180,22 +248,23 @@ void conv_few_run(const struct conv_shape *s, enum conv_dir dir, const struct co
 
     few_plan(&q, s, dir);
     q.source = dir == CONV_DX ? b->y : b->x;
+    q.stage = dir == CONV_DX ? b->y_stage : b->x_stage;
     q.dest = dir == CONV_DX ? b->x : b->y;
     q.source_pitch = dir == CONV_DX ? b->y_pitch : b->x_pitch;
     q.dest_pitch = dir == CONV_DX ? b->x_pitch : b->y_pitch;
     q.bias = b->bias;
     q.packed = b->work;
     q.threads = (char *)b->work + q.packed_bytes;
-    const int64_t taps = s->kernel[0] * s->kernel[1], rows = s->n * q.axis[0].dest * q.axis[1].dest;
+    const int64_t taps = s->kernel[0] * s->kernel[1], blocks = s->n * q.axis[0].dest * q.blocks;
 #pragma omp parallel num_threads(b->threads)
     {
 #pragma omp for schedule(static) collapse(2)
         for (int64_t tap = 0; tap < taps; tap++)
             for (int64_t k = 0; k < q.depth; k++)
                 few_pack(&q, b->w, tap, k);
-#pragma omp for schedule(dynamic, 4) collapse(2)
-        for (int64_t row = 0; row < rows; row++)
-            for (int64_t i = 0; i < q.stretches; i++)
-                few_task(&q, row, i);
+#pragma omp for schedule(dynamic) collapse(2)
+        for (int64_t i = 0; i < blocks; i++)
+            for (int64_t j = 0; j < q.stretches; j++)
+                few_task(&q, i, j);
     }
 }

@@ -27,6 +27,7 @@ enum {
 struct product {
     const struct matmul_shape *s;
     const struct matmul_buf *b;
+    const struct matmul_stage *stage;
     int64_t depth, blocks; /* of k */
     int64_t panels;
     int64_t chunks;       /* of k, each a run of blocks */
@@ -37,7 +38,7 @@ struct product {
     char *threads;                 /* the threads' parts */
 };
 
-static void product_plan(struct product *p, const struct matmul_shape *s)
+static void product_plan(struct product *p, const struct matmul_shape *s, bool a_staged, bool b_staged)
 {
     const int64_t result = s->m * s->n;
 
@@ -46,8 +47,8 @@ static void product_plan(struct product *p, const struct matmul_shape *s)
     p->depth = ceil_div(s->k, p->blocks);
     p->blocks = ceil_div(s->k, p->depth);
     p->panels = ceil_div(s->n, TILE_COLS);
-    p->in_place = !s->trans_b && s->n % VEC_LANES == 0 && s->m <= 2 * TILE_ROWS;
-    p->copy_a = s->trans_a ? s->n > 64 : s->n <= 64 && s->k >= 16;
+    p->in_place = !s->trans_b && s->n % VEC_LANES == 0 && s->m <= 2 * TILE_ROWS && !b_staged;
+    p->copy_a = a_staged || (s->trans_a ? s->n > 64 : s->n <= 64 && s->k >= 16);
     p->chunks = 1;
     if (result <= PRIVATE_RESULT)
         p->chunks = max64(1, min64(min64(s->k / CHUNK_DEPTH, CHUNKS_MAX / s->batch), PARTIAL_MAX / result));
@@ -80,11 +81,11 @@ static void product_place(struct product *p, char *work)
     p->threads = work + p->shared_bytes;
 }
 
-size_t matmul_scratch(const struct matmul_shape *s, int threads)
+size_t matmul_scratch(const struct matmul_shape *s, int threads, bool staged)
 {
     struct product p = {0};
 
-    product_plan(&p, s);
+    product_plan(&p, s, staged, staged);
     product_place(&p, NULL);
     return p.shared_bytes + (size_t)threads * p.thread_bytes;
 }
@@ -110,29 +111,52 @@ static int64_t block_depth(const struct product *p, int64_t block)
     return min64(p->s->k - block * p->depth, p->depth);
 }
 
+/* How many of the voxels from `row` on belong to its sample: all without a stage. */
+static int64_t sample_rows(const struct product *p, const REAL *stage, int64_t row, int64_t count)
+{
+    return stage ? min64(count, p->stage->rows - row % p->stage->rows) : count;
+}
+
+static struct stage stage_of(const struct product *p, const REAL *stage, int64_t channels,
+                             const int64_t at[2] /* row, channel */)
+{
+    return stage ? stage_at(stage, channels, at[0] / p->stage->rows, at[1]) : (struct stage){0};
+}
+
 /* Packs one panel of one k block of B. */
 static void b_pack(const struct product *p, const REAL *b, int64_t block, int64_t panel, REAL *to)
 {
-    const int64_t pitch = p->b->b_pitch, k = block * p->depth, col = panel * TILE_COLS;
-    struct pack_source s = {b + k * pitch + col, pitch, 1};
+    const int64_t pitch = p->b->b_pitch, k0 = block * p->depth, col = panel * TILE_COLS;
+    const int64_t depth = block_depth(p, block);
+    int64_t count;
 
-    if (p->s->trans_b)
-        s = (struct pack_source){b + col * pitch + k, 1, pitch};
-    pack_panel(to, &s, block_depth(p, block), panel_cols(p, panel));
+    if (p->s->trans_b) {
+        const struct pack_source s = {.from = b + col * pitch + k0, .k_step = 1, .col_step = pitch};
+        pack_panel(to, &s, depth, panel_cols(p, panel));
+        return;
+    }
+    for (int64_t k = k0; k < k0 + depth; k += count, to += count * TILE_COLS) {
+        count = sample_rows(p, p->stage->b, k, k0 + depth - k);
+        const struct pack_source s = {b + k * pitch + col, pitch, 1,
+                                      stage_of(p, p->stage->b, p->s->n, (const int64_t[2]){k, col})};
+        pack_panel(to, &s, count, panel_cols(p, panel));
+    }
 }
 
 /* A block of A may be copied first: transposed, because its rows stand far apart; else, if it is used once or
- * twice only, because the micro-kernel's scattered reads would fetch it from memory slowly. Copies `count`
- * stored rows of `length` elements and returns their new pitch. */
-static int64_t a_copy(const struct product *p, const REAL *a, int64_t count, int64_t length, REAL *to)
+ * twice only, because the micro-kernel's scattered reads would fetch it from memory slowly; and if it passes
+ * a stage. Copies `size` stored (rows, elements), from `at` on, and returns the copy's pitch. */
+static int64_t a_copy(const struct product *p, const REAL *a, const int64_t at[2], const int64_t size[2],
+                      REAL *to)
 {
-    const struct pack_span span = {.count = count,
-                                   .size = count,
-                                   .channels = length,
-                                   .pitch = p->b->a_pitch,
-                                   .to_pitch = length + COPY_GAP};
+    const int64_t channels = p->s->trans_a ? p->s->m : p->s->k;
+    struct pack_span span = {.channels = size[1], .pitch = p->b->a_pitch, .to_pitch = size[1] + COPY_GAP};
 
-    pack_row(to, a, &span);
+    for (int64_t i = 0; i < size[0]; i += span.count) {
+        span.count = span.size = sample_rows(p, p->stage->a, at[0] + i, size[0] - i);
+        span.stage = stage_of(p, p->stage->a, channels, (const int64_t[2]){at[0] + i, at[1]});
+        pack_row(to + i * span.to_pitch, a + (at[0] + i) * span.pitch + at[1], &span);
+    }
     return span.to_pitch;
 }
 
@@ -153,10 +177,13 @@ static void block_multiply(const struct product *p, const struct part *q, int64_
     const bool trans = p->s->trans_a;
     int64_t pitch = p->b->a_pitch;
 
-    a += trans ? k * pitch + q->row0 : q->row0 * pitch + k;
+    const int64_t at[2] = {trans ? k : q->row0, trans ? q->row0 : k};
     if (p->copy_a) {
-        pitch = a_copy(p, a, trans ? depth : rows, trans ? rows : depth, thread_part(p));
+        pitch =
+            a_copy(p, a, at, (const int64_t[2]){trans ? depth : rows, trans ? rows : depth}, thread_part(p));
         a = thread_part(p);
+    } else {
+        a += at[0] * pitch + at[1];
     }
     struct tile t = {.segments = 1,
                      .depth = depth,
@@ -280,11 +307,11 @@ static void private_run(const struct product *p)
     }
 }
 
-void matmul_run(const struct matmul_shape *s, const struct matmul_buf *b)
+void matmul_run(const struct matmul_shape *s, const struct matmul_buf *b, const struct matmul_stage *stage)
 {
-    struct product p = {.b = b};
+    struct product p = {.b = b, .stage = stage};
 
-    product_plan(&p, s);
+    product_plan(&p, s, stage->a, stage->b);
     product_place(&p, b->work);
     if (b->bias)
         pack_bias(p.bias, b->bias, s->n);

@@ -1,5 +1,31 @@
 #include "backend/isa/pack.h"
+#include "backend/isa/lane.h"
 #include <string.h>
+
+/* Coefficients of one or two vectors of channels, the last one `last` wide. Constant counts, once inlined. */
+struct coefs {
+    int vectors, last;
+    vec scale[2], shift[2], slope[2];
+};
+
+ALWAYS_INLINE vec load_cut(const REAL *p, int last)
+{
+    return last == VEC_LANES ? vec_load(p) : vec_load_part(p, last);
+}
+
+ALWAYS_INLINE struct coefs coefs_load(const struct stage *s, int64_t c, const int vectors, int last)
+{
+    struct coefs k = {.vectors = vectors, .last = last};
+
+    for (int v = 0; v < vectors; v++) {
+        const REAL *p = s->rows + c + v * VEC_LANES;
+        const int lanes = v + 1 == vectors ? last : VEC_LANES;
+        k.scale[v] = load_cut(p + STAGE_SCALE * s->pitch, lanes);
+        k.shift[v] = load_cut(p + STAGE_SHIFT * s->pitch, lanes);
+        k.slope[v] = load_cut(p + STAGE_SLOPE * s->pitch, lanes);
+    }
+    return k;
+}
 
 /* Columns contiguous: whole vectors, the last one masked. */
 static void panel_of_rows(REAL *to, const struct pack_source *s, int64_t depth, int cols)
@@ -31,9 +57,27 @@ static void panel_of_columns(REAL *to, const struct pack_source *s, int64_t dept
     }
 }
 
+/* The same through a stage; zeros stay zeros. */
+ALWAYS_INLINE void panel_staged(REAL *to, const struct pack_source *s, int64_t depth, const int vectors,
+                                int last)
+{
+    const struct coefs c = coefs_load(&s->stage, 0, vectors, last);
+
+    for (int64_t k = 0; k < depth; k++, to += TILE_COLS)
+        for (int v = 0; v < vectors; v++) {
+            const REAL *from = s->from + k * s->k_step + v * VEC_LANES;
+            const vec x = load_cut(from, v + 1 == vectors ? last : VEC_LANES);
+            vec_store(to + v * VEC_LANES, vec_stage(x, c.scale[v], c.shift[v], c.slope[v]));
+        }
+}
+
 void pack_panel(REAL *to, const struct pack_source *s, int64_t depth, int cols)
 {
-    if (s->col_step == 1)
+    if (s->stage.rows && cols > VEC_LANES)
+        panel_staged(to, s, depth, 2, cols - VEC_LANES);
+    else if (s->stage.rows)
+        panel_staged(to, s, depth, 1, cols);
+    else if (s->col_step == 1)
         panel_of_rows(to, s, depth, cols);
     else
         panel_of_columns(to, s, depth, cols);
@@ -43,6 +87,41 @@ static void voxels_zero(REAL *to, int64_t count, const struct pack_span *s)
 {
     for (int64_t i = 0; i < count; i++)
         memset(to + i * s->to_pitch, 0, (size_t)s->channels * sizeof(REAL));
+}
+
+/* One or two vectors of channels, from c on. */
+ALWAYS_INLINE void channels_stage(REAL *to, const REAL *from, int64_t count, const struct pack_span *s,
+                                  const struct coefs *k)
+{
+    for (int64_t i = 0; i < count; i++, to += s->to_pitch, from += s->pitch)
+        for (int v = 0; v < k->vectors; v++) {
+            const int lanes = v + 1 == k->vectors ? k->last : VEC_LANES;
+            const vec x = load_cut(from + v * VEC_LANES, lanes);
+            vec_store_upto(to + v * VEC_LANES, lanes, vec_stage(x, k->scale[v], k->shift[v], k->slope[v]));
+        }
+}
+
+/* In blocks of voxels: memory is read nearly in order and coefficients are loaded once per block. */
+static void voxels_stage(REAL *to, const REAL *from, int64_t count, const struct pack_span *s)
+{
+    enum { BLOCK = 16 };
+
+    for (int64_t i = 0; i < count; i += BLOCK)
+        for (int64_t c = 0; c < s->channels; c += 2 * VEC_LANES) {
+            const int64_t rest = s->channels - c, voxels = min64(BLOCK, count - i);
+            REAL *p = to + i * s->to_pitch + c;
+            const REAL *q = from + i * s->pitch + c;
+            if (rest >= 2 * VEC_LANES) {
+                const struct coefs k = coefs_load(&s->stage, c, 2, VEC_LANES);
+                channels_stage(p, q, voxels, s, &k);
+            } else if (rest > VEC_LANES) {
+                const struct coefs k = coefs_load(&s->stage, c, 2, (int)rest - VEC_LANES);
+                channels_stage(p, q, voxels, s, &k);
+            } else {
+                const struct coefs k = coefs_load(&s->stage, c, 1, (int)rest);
+                channels_stage(p, q, voxels, s, &k);
+            }
+        }
 }
 
 static void voxels_copy(REAL *to, const REAL *from, int64_t count, const struct pack_span *s)
@@ -66,7 +145,9 @@ void pack_row(REAL *to, const REAL *row, const struct pack_span *s)
     const int64_t end = max64(min64(s->first + s->count, s->size), begin);
 
     voxels_zero(to, begin - s->first, s);
-    if (end > begin)
+    if (end > begin && s->stage.rows)
+        voxels_stage(to + (begin - s->first) * s->to_pitch, row + begin * s->pitch, end - begin, s);
+    else if (end > begin)
         voxels_copy(to + (begin - s->first) * s->to_pitch, row + begin * s->pitch, end - begin, s);
     voxels_zero(to + (end - s->first) * s->to_pitch, s->first + s->count - end, s);
 }

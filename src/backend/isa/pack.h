@@ -1,9 +1,10 @@
-/* Copies that put operands where the micro-kernel wants them: panels of TILE_COLS columns, and rows of voxels
- * with their padding in place. */
+/* Copies that put operands where the micro-kernel wants them, through a stage if there is one: panels of
+ * TILE_COLS columns, and rows of voxels with their padding in place. */
 #ifndef D4M_BACKEND_ISA_PACK_H
 #define D4M_BACKEND_ISA_PACK_H
 
 #include "backend/isa/tile.h"
+#include "backend/kernels.h"
 
 #define pack_panel KERNEL(pack_panel)
 #define pack_row KERNEL(pack_row)
@@ -38,21 +39,36 @@ static inline int64_t max64(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+/* A stage (kernels.h) that numbers pass while they are copied: one sample's coefficients from the first
+ * copied channel on, `pitch` elements from row to row. `rows` NULL: none. */
+struct stage {
+    const REAL *rows;
+    int64_t pitch;
+};
+
+/* Sample n of coefficients (N, STAGE_ROWS, channels), from channel c on; `all` NULL for none. */
+static inline struct stage stage_at(const REAL *all, int64_t channels, int64_t n, int64_t c)
+{
+    return (struct stage){all ? all + n * STAGE_ROWS * channels + c : NULL, channels};
+}
+
 /* A matrix to pack: element (k, column) stands at k*k_step + column*col_step; one of the steps is 1. */
 struct pack_source {
     const REAL *from;
     int64_t k_step, col_step;
+    struct stage stage; /* of the columns; only with col_step 1 */
 };
 
 /* One panel: to[k][TILE_COLS], `cols` <= TILE_COLS columns and zeros up to the next whole vector. */
 void pack_panel(REAL *to, const struct pack_source *s, int64_t depth, int cols);
 
 /* A row of voxels cut from a longer one: positions first .. first + count - 1 of a row of `size` voxels,
- * zeros outside it. */
+ * zeros outside it, behind the stage. */
 struct pack_span {
     int64_t first, count, size;
     int64_t channels, pitch; /* of the source */
     int64_t to_pitch;        /* of the copy, >= channels; what lies between is not written */
+    struct stage stage;
 };
 void pack_row(REAL *to, const REAL *row, const struct pack_span *s);
 

@@ -10,6 +10,16 @@ static bool accepts(const struct conv_shape *s, enum conv_dir dir)
     return conv_shape_valid(s);
 }
 
+static size_t product_scratch(const struct matmul_shape *s, int threads)
+{
+    return matmul_scratch(s, threads, false);
+}
+
+static void product_run(const struct matmul_shape *s, const struct matmul_buf *b)
+{
+    matmul_run(s, b, &(struct matmul_stage){0});
+}
+
 extern const struct kernel_table kernel_table_here;
 const struct kernel_table kernel_table_here = {
 #ifdef ISA_AVX512
@@ -22,6 +32,6 @@ const struct kernel_table kernel_table_here = {
     .conv_hooks = conv_hooks_of,
     .conv_work = conv_scratch,
     .conv = conv_run,
-    .matmul_work = matmul_scratch,
-    .matmul = matmul_run,
+    .matmul_work = product_scratch,
+    .matmul = product_run,
 };
