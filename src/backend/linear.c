@@ -2,6 +2,17 @@
 #include "backend/classes.h"
 #include "backend/kernels.h"
 
+#include <assert.h>
+
+/* The graph and the kernels name hooks alike. */
+static_assert((int)HOOK_X_STAGE == CONV_X_STAGE && (int)HOOK_Y_STAGE == CONV_Y_STAGE &&
+                  (int)HOOK_MOMENTS == CONV_MOMENTS && (int)HOOK_GATE == CONV_GATE,
+              "hooks");
+static_assert((int)COEF_SCALE == STAGE_SCALE && (int)COEF_SHIFT == STAGE_SHIFT &&
+                  (int)COEF_SLOPE == STAGE_SLOPE && (int)COEF_CENTRE == STAGE_CENTRE &&
+                  (int)COEF_ROWS == STAGE_ROWS,
+              "rows of coefficients");
+
 /* Which input or output of the op is x, w and y; -1 - k is output k. */
 struct roles {
     enum conv_dir dir;
@@ -52,7 +63,8 @@ static bool conv_accepts(const struct step *s)
     if (!class_all_real(s))
         return false;
     shape = conv_shape_of(s);
-    return s->table->conv_accepts(&shape, roles_of(s).dir);
+    return s->table->conv_accepts(&shape, roles_of(s).dir) &&
+           !((unsigned)s->node->attr.conv.hooks & ~s->table->conv_hooks(&shape, roles_of(s).dir));
 }
 
 static void conv_prepare(struct step *s)
@@ -62,18 +74,30 @@ static void conv_prepare(struct step *s)
     s->work = s->table->conv_work(&shape, roles_of(s).dir, s->threads);
 }
 
+static const void *input_at(const struct run *r, int k)
+{
+    return k < 0 ? NULL : r->in[k];
+}
+
 static void conv_run(const struct run *r)
 {
     const struct step *s = r->step;
     const struct roles role = roles_of(s);
     const struct conv_shape shape = conv_shape_of(s);
+    const struct conv_inputs at = conv_inputs_of(s->node);
     const struct conv_buf b = {
         .x = buffer_at(r, role.x),
         .w = buffer_at(r, role.w),
         .y = buffer_at(r, role.y),
         .x_pitch = shape.ci,
         .y_pitch = shape.co,
-        .bias = s->node->n_in > 2 ? r->in[2] : NULL,
+        .bias = input_at(r, at.bias),
+        .x_stage = input_at(r, at.x_coef),
+        .y_stage = input_at(r, at.y_coef),
+        .sums = s->node->n_out > 1 ? r->out[1] : NULL,
+        .z = input_at(r, at.z),
+        .z_stage = input_at(r, at.z_coef),
+        .z_pitch = at.z < 0 ? 0 : s->out_dims[0].n[4],
         .work = r->work,
         .threads = s->threads,
     };

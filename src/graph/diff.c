@@ -57,7 +57,7 @@ void graph_vjp_by_expand(struct graph *g, const struct node *n, const val dy[], 
 {
     val *y;
 
-    if (!n->op->expand) {
+    if (!op_expands(n)) {
         no_gradient(g, n);
         return;
     }

@@ -20,6 +20,21 @@ struct conv {
     int64_t groups;
     int64_t size[3]; /* conv_dx: spatial size of its output; 0: the smallest that fits */
     int64_t no_bias; /* 1: without bias (layers only) */
+    int64_t hooks;   /* bits of enum hook: set by pass_fuse only */
+};
+
+/* Coefficients of a stage leaky(scale x + shift), leaky(v) = max(v, slope v), per sample and channel: (N,
+ * COEF_ROWS, C). The centre is the mean of x, around which gradients are summed. */
+enum { COEF_SCALE, COEF_SHIFT, COEF_SLOPE, COEF_CENTRE, COEF_ROWS };
+
+/* What a convolution does on the way, so that no pass of its own is needed. Inputs are appended in this
+ * order: coefficients of x, of y, then z and its coefficients. In conv x is input 0; in conv_dx y is; in
+ * conv_dw y is input 0 and x input 1. */
+enum hook {
+    HOOK_X_STAGE = 1, /* x is read through a stage; zero padding stays zero */
+    HOOK_Y_STAGE = 2, /* y is */
+    HOOK_MOMENTS = 4, /* output 1: the row `moments` of the result, (N, 2, C) */
+    HOOK_GATE = 8,    /* outputs 0 and 1: those of the row `gate` on the result, z and its coefficients */
 };
 /* clang-format off */
 #define CUBE(k) {k, k, k}
@@ -49,7 +64,7 @@ union attr {
     } matmul;
     struct {
         int64_t groups;    /* 0: one per channel (instance norm) */
-        double eps, slope; /* slope of the leaky ReLU of norm_act */
+        double eps, slope; /* slope of the leaky ReLU of norm_act, norm_coef */
     } norm;
     struct {
         int squared; /* 0: nnU-Net's Dice (seg-nnunet.md section 9); 1: squared denominators, all classes */

@@ -15,7 +15,7 @@ enum op_id {
 
 enum {
     OP_POINTWISE = 1, /* out[i] depends on in[k][i] only (with broadcasting) */
-    /* an output may share the buffer of an input of the same size that dies here (out k with in k's slot) */
+    /* output 0 may share the buffer of an input of its shape that dies here */
     OP_INPLACE = 2,
     OP_FLAT = 4,       /* derivative zero almost everywhere */
     OP_LINEAR = 8,     /* linear in all its differentiable inputs together */
@@ -43,6 +43,7 @@ struct op {
     /* Sets n->n_out and out_dims/out_type; errors are ERR_SHAPE with both shapes in the message. */
     enum err (*infer)(const struct graph *g, struct node *n);
     void (*expand)(struct graph *g, const struct node *n, val y[]); /* same outputs from simpler ops */
+    bool (*expands)(const struct node *n);                          /* whether expand applies; NULL: always */
     /* dy[k] may be null (zero); leave dx[k] null for none */
     void (*vjp)(struct graph *g, const struct node *n, const val dy[], val dx[]);
     void (*ref)(const struct ref_args *a);      /* the meaning, in double */
@@ -54,6 +55,33 @@ struct op {
 static inline val node_out(const struct node *n, int i)
 {
     return (val){n->first_out + (uint32_t)i};
+}
+
+static inline bool op_expands(const struct node *n)
+{
+    return n->op->expand && (!n->op->expands || n->op->expands(n));
+}
+
+/* Which input of a convolution is what; -1: it has none. */
+struct conv_inputs {
+    int bias, x_coef, y_coef, z, z_coef;
+};
+
+static inline struct conv_inputs conv_inputs_of(const struct node *n)
+{
+    const int64_t h = n->attr.conv.hooks;
+    struct conv_inputs i = {-1, -1, -1, -1, -1};
+    int at = n->n_in - !!(h & HOOK_X_STAGE) - !!(h & HOOK_Y_STAGE) - 2 * !!(h & HOOK_GATE);
+
+    if (at > 2)
+        i.bias = 2;
+    if (h & HOOK_X_STAGE)
+        i.x_coef = at++;
+    if (h & HOOK_Y_STAGE)
+        i.y_coef = at++;
+    if (h & HOOK_GATE)
+        i.z = at, i.z_coef = at + 1;
+    return i;
 }
 
 /* Differentiates a node through its expansion: what rows without vjp get, for rows that need it in some

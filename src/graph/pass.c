@@ -86,7 +86,7 @@ static bool needs_expansion(const struct graph *g, const struct node *n, const s
     struct step s;
     bool fast;
 
-    if (!n->op->expand || (n->op->flags & (OP_SOURCE | OP_VIEW)))
+    if (!op_expands(n) || (n->op->flags & (OP_SOURCE | OP_VIEW)))
         return false;
     fast = pass_kernel(b, g, n, &s) != NULL;
     pass_step_clear(&s);

@@ -109,14 +109,21 @@ static bool dies_here(struct planner *p, uint32_t id, int step)
     return s->place == PLACE_ARENA && s->last == step && s->first >= 0 && s->first < step;
 }
 
-/* A pointwise result may take the place of an operand of its size that nobody reads afterwards. Lives of
+static bool same_shape(const struct graph *g, val a, val b)
+{
+    struct dims x = graph_dims(g, a), y = graph_dims(g, b);
+
+    return dims_equal(&x, &y) && graph_type(g, a) == graph_type(g, b);
+}
+
+/* A pointwise result may take the place of an operand of its shape that nobody reads afterwards. Lives of
  * views were joined before, since roots carry the latest reader. */
 static void share_pointwise(struct planner *p, const struct node *n, int step)
 {
     val out = node_out(n, 0);
 
     for (int k = 0; k < n->n_in; k++)
-        if (dies_here(p, n->in[k].id, step) && value_bytes(p->g, n->in[k]) == value_bytes(p->g, out)) {
+        if (dies_here(p, n->in[k].id, step) && same_shape(p->g, n->in[k], out)) {
             join(p, out.id, n->in[k].id);
             return;
         }

@@ -55,14 +55,14 @@ val nn_conv(struct nn *m, val x, const char *name, struct conv c)
 val nn_conv_up(struct nn *m, val x, const char *name, struct conv c)
 {
     struct conv a = geometry(&c);
+    val bias = {0};
+    val weight;
 
     nn_enter(m, "%s", name);
-    x = op_conv_dx(m->g, x, weight_of(m, channels_of(m, x), c.out / a.groups, &a), &a);
-    if (!c.no_bias) {
-        val bias = nn_param(m, "bias", DIMS1(c.out), INIT_ZEROS);
-
-        x = op_add(m->g, x, op_reshape(m->g, bias, DIMS5(1, 1, 1, 1, c.out)));
-    }
+    weight = weight_of(m, channels_of(m, x), c.out / a.groups, &a);
+    if (!c.no_bias)
+        bias = nn_param(m, "bias", DIMS1(c.out), INIT_ZEROS);
+    x = op_conv_dx(m->g, x, weight, bias, &a);
     nn_leave(m);
     return x;
 }

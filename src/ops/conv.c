@@ -2,7 +2,8 @@
  *   conv     y[o] = sum over taps t, channels of x[s o + d t - p] w[t]     (cross-correlation, zero padding)
  *   conv_dx  the adjoint in x (a transposed convolution when used forwards)
  *   conv_dw  the adjoint in w
- * Activations (N, D, H, W, C); weights (out, in / groups, kD, kH, kW) as PyTorch stores them. */
+ * Activations (N, D, H, W, C); weights (out, in / groups, kD, kH, kW) as PyTorch stores them. Hooks (enum
+ * hook in graph/graph.h) put the rows of stage.c before and behind them. */
 #include "ops/row.h"
 
 #include <inttypes.h>
@@ -52,14 +53,57 @@ static int64_t out_size(int64_t in, const struct conv *c, int i)
     return room < 0 ? 0 : room / c->stride[i] + 1;
 }
 
+static struct dims rows(const struct dims *x, int64_t n)
+{
+    return DIMS3(x->n[0], n, x->n[4]);
+}
+
+/* The inputs that hooks and a bias add to the first two, and the output: x, y are the values so named, NULL
+ * for the one that is computed (output 0, which out_dims[0] describes). */
+static enum err infer_hooks(const struct graph *g, struct node *n, const struct dims *x, const struct dims *y)
+{
+    const int64_t h = n->attr.conv.hooks;
+    const struct conv_inputs at = conv_inputs_of(n);
+    const struct dims *out = &n->out_dims[0];
+
+    if ((h & HOOK_X_STAGE && !x) || (h & HOOK_Y_STAGE && !y) || (h & HOOK_MOMENTS && h & HOOK_GATE) ||
+        (h & (HOOK_MOMENTS | HOOK_GATE) && x && y))
+        return err_set(ERR_SHAPE, "hooks %" PRId64 " do not go with it", h);
+    if (at.bias >= 0)
+        TRY(infer_need(g, n->in[at.bias], DIMS1(out->n[4]), "bias"));
+    if (at.x_coef >= 0)
+        TRY(infer_need(g, n->in[at.x_coef], rows(x, COEF_ROWS), "coefficients of x"));
+    if (at.y_coef >= 0)
+        TRY(infer_need(g, n->in[at.y_coef], rows(y, COEF_ROWS), "coefficients of y"));
+    if (at.z >= 0)
+        TRY(infer_need(g, n->in[at.z], *out, "gate"));
+    if (at.z >= 0)
+        TRY(infer_need(g, n->in[at.z_coef], rows(out, COEF_ROWS), "coefficients of the gate"));
+    if (h & (HOOK_MOMENTS | HOOK_GATE)) {
+        n->n_out = 2;
+        n->out_dims[1] = rows(out, 2);
+        n->out_type[1] = n->out_type[0];
+    }
+    return ERR_OK;
+}
+
+/* Two inputs, a bias if it can take one, and what its hooks read. */
+static enum err check_count(const struct node *n, bool bias)
+{
+    const int64_t h = n->attr.conv.hooks;
+    int base = n->n_in - !!(h & HOOK_X_STAGE) - !!(h & HOOK_Y_STAGE) - 2 * !!(h & HOOK_GATE);
+
+    return base == 2 || (bias && base == 3) ? ERR_OK : err_set(ERR_SHAPE, "has %d inputs", n->n_in);
+}
+
 static enum err conv_infer(const struct graph *g, struct node *n)
 {
     const struct conv *c = &n->attr.conv;
-    struct dims x = graph_dims(g, n->in[0]), w, bias;
+    struct dims x, w;
     char a[160], b[160];
 
-    if (n->n_in != 2 && n->n_in != 3)
-        return err_set(ERR_SHAPE, "needs an image, a weight and perhaps a bias");
+    TRY(check_count(n, true));
+    x = graph_dims(g, n->in[0]);
     w = graph_dims(g, n->in[1]);
     TRY(check_geometry(c));
     TRY(check_weight(&w, c));
@@ -72,20 +116,18 @@ static enum err conv_infer(const struct graph *g, struct node *n)
             return err_set(ERR_SHAPE, "image %s is smaller than the kernel", dims_text(&x, a));
     }
     n->out_dims[0].n[4] = w.n[0];
-    if (n->n_in == 3) {
-        bias = graph_dims(g, n->in[2]);
-        if (bias.rank != 1 || bias.n[0] != w.n[0])
-            return err_set(ERR_SHAPE, "bias %s for %" PRId64 " output channels", dims_text(&bias, a), w.n[0]);
-    }
-    return ERR_OK;
+    return infer_hooks(g, n, &x, NULL);
 }
 
 static enum err conv_dx_infer(const struct graph *g, struct node *n)
 {
     const struct conv *c = &n->attr.conv;
-    struct dims dy = graph_dims(g, n->in[0]), w = graph_dims(g, n->in[1]);
+    struct dims dy, w;
     char a[160], b[160];
 
+    TRY(check_count(n, true));
+    dy = graph_dims(g, n->in[0]);
+    w = graph_dims(g, n->in[1]);
     TRY(check_geometry(c));
     TRY(check_weight(&w, c));
     if (dy.rank != 5 || dy.n[4] != w.n[0])
@@ -98,16 +140,20 @@ static enum err conv_dx_infer(const struct graph *g, struct node *n)
         n->out_dims[0].n[1 + i] = c->size[i];
     }
     n->out_dims[0].n[4] = w.n[1] * c->groups;
-    return ERR_OK;
+    return infer_hooks(g, n, NULL, &dy);
 }
 
 static enum err conv_dw_infer(const struct graph *g, struct node *n)
 {
     const struct conv *c = &n->attr.conv;
-    struct dims dy = graph_dims(g, n->in[0]), x = graph_dims(g, n->in[1]);
+    struct dims dy, x;
     char a[160], b[160];
-    bool fits = dy.rank == 5 && x.rank == 5 && dy.n[0] == x.n[0];
+    bool fits;
 
+    TRY(check_count(n, false));
+    dy = graph_dims(g, n->in[0]);
+    x = graph_dims(g, n->in[1]);
+    fits = dy.rank == 5 && x.rank == 5 && dy.n[0] == x.n[0];
     TRY(check_geometry(c));
     for (int i = 0; fits && i < 3; i++)
         fits = out_size(x.n[1 + i], c, i) == dy.n[1 + i];
@@ -116,14 +162,15 @@ static enum err conv_dw_infer(const struct graph *g, struct node *n)
                        dims_text(&x, b));
     infer_like_first(g, n);
     n->out_dims[0] = DIMS5(dy.n[4], x.n[4] / c->groups, c->kernel[0], c->kernel[1], c->kernel[2]);
-    return ERR_OK;
+    return infer_hooks(g, n, &x, &dy);
 }
 
 /* Calls body for every (output voxel, tap) pair inside the image. The three rows differ only in what they do
  * there. */
 struct pair {
     const struct conv *c;
-    int64_t x_at, y_at, tap; /* voxel indices in x and y, tap index */
+    int64_t n, x_at, y_at, tap;    /* sample, voxel indices in x and y, tap index */
+    const double *x_coef, *y_coef; /* NULL: none */
 };
 typedef void pair_fn(const struct pair *p, const struct ref_args *a);
 
@@ -133,6 +180,7 @@ static void each_tap(struct pair *p, const int64_t o[3], int64_t n, const struct
     const struct conv *c = p->c;
     int64_t in[3];
 
+    p->n = n;
     p->tap = 0;
     for (int64_t kd = 0; kd < c->kernel[0]; kd++)
         for (int64_t kh = 0; kh < c->kernel[1]; kh++)
@@ -151,7 +199,13 @@ static void each_tap(struct pair *p, const int64_t o[3], int64_t n, const struct
 
 static void each_pair(const struct ref_args *a, const struct dims *x, const struct dims *y, pair_fn *body)
 {
+    const struct conv_inputs at = conv_inputs_of(a->node);
     struct pair p = {.c = &a->node->attr.conv};
+
+    if (at.x_coef >= 0)
+        p.x_coef = a->in[at.x_coef];
+    if (at.y_coef >= 0)
+        p.y_coef = a->in[at.y_coef];
 
     for (int64_t n = 0; n < y->n[0]; n++)
         for (int64_t d = 0; d < y->n[1]; d++)
@@ -160,20 +214,44 @@ static void each_pair(const struct ref_args *a, const struct dims *x, const stru
                     each_tap(&p, (int64_t[]){d, h, w}, n, x, body, a);
 }
 
-static void zero(const struct ref_args *a)
+/* Before the sums: the bias, or zero. */
+static void begin(const struct ref_args *a)
 {
-    memset(a->out[0], 0, (size_t)dims_count(&a->out_dims[0]) * sizeof(double));
+    const int bias = conv_inputs_of(a->node).bias;
+    int64_t c = a->out_dims[0].n[4];
+
+    for (int64_t i = 0; i < dims_count(&a->out_dims[0]); i++)
+        a->out[0][i] = bias >= 0 ? a->in[bias][i % c] : 0;
+}
+
+/* Behind them: what is known about the result, or the gate. */
+static void end(const struct ref_args *a)
+{
+    const struct conv_inputs at = conv_inputs_of(a->node);
+
+    if (a->node->attr.conv.hooks & HOOK_MOMENTS)
+        ref_moments(a->out[0], &a->out_dims[0], a->out[1]);
+    if (at.z >= 0)
+        ref_gate(a->out[0], a->in[at.z], a->in[at.z_coef], &a->out_dims[0], a->out[1]);
+}
+
+/* Channel c of voxel `at`, through the stage if there is one. */
+static double read_at(const struct pair *p, const double *coef, const double *x, int64_t channels, int64_t c)
+{
+    return coef ? ref_stage(coef + p->n * COEF_ROWS * channels, channels, c, x[c]) : x[c];
 }
 
 static void conv_pair(const struct pair *p, const struct ref_args *a)
 {
     const struct dims *w = &a->in_dims[1];
     int64_t ci = w->n[1], co = w->n[0], taps = w->n[2] * w->n[3] * w->n[4], per = co / p->c->groups;
-    const double *x = a->in[0] + p->x_at * ci * p->c->groups;
+    int64_t all = ci * p->c->groups;
+    const double *x = a->in[0] + p->x_at * all;
 
     for (int64_t o = 0; o < co; o++)
         for (int64_t i = 0; i < ci; i++)
-            a->out[0][p->y_at * co + o] += x[o / per * ci + i] * a->in[1][(o * ci + i) * taps + p->tap];
+            a->out[0][p->y_at * co + o] +=
+                read_at(p, p->x_coef, x, all, o / per * ci + i) * a->in[1][(o * ci + i) * taps + p->tap];
 }
 
 static void conv_dx_pair(const struct pair *p, const struct ref_args *a)
@@ -182,43 +260,73 @@ static void conv_dx_pair(const struct pair *p, const struct ref_args *a)
     int64_t ci = w->n[1], co = w->n[0], taps = w->n[2] * w->n[3] * w->n[4], per = co / p->c->groups;
     double *dx = a->out[0] + p->x_at * ci * p->c->groups;
 
-    for (int64_t o = 0; o < co; o++)
+    for (int64_t o = 0; o < co; o++) {
+        double dy = read_at(p, p->y_coef, a->in[0] + p->y_at * co, co, o);
         for (int64_t i = 0; i < ci; i++)
-            dx[o / per * ci + i] += a->in[0][p->y_at * co + o] * a->in[1][(o * ci + i) * taps + p->tap];
+            dx[o / per * ci + i] += dy * a->in[1][(o * ci + i) * taps + p->tap];
+    }
 }
 
 static void conv_dw_pair(const struct pair *p, const struct ref_args *a)
 {
     const struct dims *w = &a->out_dims[0];
     int64_t ci = w->n[1], co = w->n[0], taps = w->n[2] * w->n[3] * w->n[4], per = co / p->c->groups;
-    const double *x = a->in[1] + p->x_at * ci * p->c->groups;
+    int64_t all = ci * p->c->groups;
+    const double *x = a->in[1] + p->x_at * all;
 
-    for (int64_t o = 0; o < co; o++)
+    for (int64_t o = 0; o < co; o++) {
+        double dy = read_at(p, p->y_coef, a->in[0] + p->y_at * co, co, o);
         for (int64_t i = 0; i < ci; i++)
-            a->out[0][(o * ci + i) * taps + p->tap] += a->in[0][p->y_at * co + o] * x[o / per * ci + i];
+            a->out[0][(o * ci + i) * taps + p->tap] += dy * read_at(p, p->x_coef, x, all, o / per * ci + i);
+    }
 }
 
 static void conv_ref(const struct ref_args *a)
 {
-    int64_t co = a->out_dims[0].n[4];
-
-    zero(a);
-    if (a->node->n_in == 3)
-        for (int64_t i = 0; i < dims_count(&a->out_dims[0]); i++)
-            a->out[0][i] = a->in[2][i % co];
+    begin(a);
     each_pair(a, &a->in_dims[0], &a->out_dims[0], conv_pair);
+    end(a);
 }
 
 static void conv_dx_ref(const struct ref_args *a)
 {
-    zero(a);
+    begin(a);
     each_pair(a, &a->out_dims[0], &a->in_dims[0], conv_dx_pair);
+    end(a);
 }
 
 static void conv_dw_ref(const struct ref_args *a)
 {
-    zero(a);
+    begin(a);
     each_pair(a, &a->in_dims[1], &a->in_dims[0], conv_dw_pair);
+}
+
+/* ---- hooks as rows of their own ---- */
+
+static bool conv_expands(const struct node *n)
+{
+    return n->attr.conv.hooks != 0;
+}
+
+static void conv_expand(struct graph *g, const struct node *n, val y[])
+{
+    const struct conv_inputs at = conv_inputs_of(n);
+    const int x = n->id == OP_CONV_DW ? 1 : 0;
+    union attr t = n->attr;
+    val in[3] = {n->in[0], n->in[1], at.bias < 0 ? (val){0} : n->in[2]};
+
+    t.conv.hooks = 0;
+    if (at.x_coef >= 0)
+        in[x] = graph_node(g, OP_STAGE, NULL, 2, (val[]){in[x], n->in[at.x_coef]});
+    if (at.y_coef >= 0)
+        in[0] = graph_node(g, OP_STAGE, NULL, 2, (val[]){in[0], n->in[at.y_coef]});
+    y[0] = graph_node(g, n->id, &t, at.bias < 0 ? 2 : 3, in);
+    if (n->attr.conv.hooks & HOOK_MOMENTS)
+        y[1] = graph_node(g, OP_MOMENTS, NULL, 1, y);
+    if (at.z >= 0) {
+        y[0] = graph_node(g, OP_GATE, NULL, 3, (val[]){y[0], n->in[at.z], n->in[at.z_coef]});
+        y[1] = graph_out(g, y[0], 1);
+    }
 }
 
 /* ---- the closed family of gradients ---- */
@@ -230,25 +338,39 @@ static void image_size(const struct graph *g, val x, struct conv *c)
     memcpy(c->size, d.n + 1, sizeof c->size);
 }
 
+static void bias_vjp(struct graph *g, const struct node *n, val dy, val dx[])
+{
+    if (n->n_in == 3)
+        dx[2] = op_reshape(g, op_sum(g, dy, AXIS_N | AXES_SPACE), graph_dims(g, n->in[2]));
+}
+
 static void conv_vjp(struct graph *g, const struct node *n, const val dy[], val dx[])
 {
     struct conv c = n->attr.conv;
     struct dims d = graph_dims(g, n->in[0]);
     val x = n->in[0], w = n->in[1];
 
+    if (c.hooks) {
+        graph_vjp_by_expand(g, n, dy, dx);
+        return;
+    }
     memcpy(c.size, d.n + 1, sizeof c.size);
-    dx[0] = op_conv_dx(g, dy[0], w, &c);
+    dx[0] = op_conv_dx(g, dy[0], w, (val){0}, &c);
     dx[1] = op_conv_dw(g, dy[0], x, &c);
-    if (n->n_in == 3)
-        dx[2] = op_reshape(g, op_sum(g, dy[0], AXIS_N | AXES_SPACE), graph_dims(g, n->in[2]));
+    bias_vjp(g, n, dy[0], dx);
 }
 
 static void conv_dx_vjp(struct graph *g, const struct node *n, const val dz[], val dx[])
 {
     val dy = n->in[0], w = n->in[1];
 
+    if (n->attr.conv.hooks) {
+        graph_vjp_by_expand(g, n, dz, dx);
+        return;
+    }
     dx[0] = op_conv(g, dz[0], w, (val){0}, &n->attr.conv);
     dx[1] = op_conv_dw(g, dy, dz[0], &n->attr.conv);
+    bias_vjp(g, n, dz[0], dx);
 }
 
 static void conv_dw_vjp(struct graph *g, const struct node *n, const val dw[], val dx[])
@@ -256,9 +378,13 @@ static void conv_dw_vjp(struct graph *g, const struct node *n, const val dw[], v
     struct conv c = n->attr.conv;
     val dy = n->in[0], x = n->in[1];
 
+    if (c.hooks) {
+        graph_vjp_by_expand(g, n, dw, dx);
+        return;
+    }
     image_size(g, x, &c);
     dx[0] = op_conv(g, x, dw[0], (val){0}, &c);
-    dx[1] = op_conv_dx(g, dy, dw[0], &c);
+    dx[1] = op_conv_dx(g, dy, dw[0], (val){0}, &c);
 }
 
 /* ---- samples ---- */
@@ -279,17 +405,47 @@ static const struct geometry geometry[] = {
     {1, {4, 5, 4}, 6, 4, {.kernel = CUBE(3), .stride = CUBE(1), .pad = CUBE(1), .groups = 2}},
     {1, {5, 8, 6}, 1, 16, {.kernel = {4, 4, 2}, .stride = {2, 2, 1}, .pad = {1, 1, 0}}},
     {1, {6, 7, 7}, 3, 2, {.kernel = CUBE(2), .stride = CUBE(3), .pad = {0, 1, 0}}},
+    {1, {5, 5, 5}, 16, 16, {.kernel = CUBE(3), .stride = CUBE(1), .pad = CUBE(1)}},
+    {1, {9, 6, 7}, 16, 32, {.kernel = CUBE(3), .stride = CUBE(1), .pad = CUBE(1)}},
+    {2, {1, 8, 5}, 32, 16, {.kernel = {1, 3, 3}, .stride = CUBE(1), .pad = {0, 1, 1}}},
+    {2, {4, 2, 6}, 32, 16, {.kernel = CUBE(2), .stride = CUBE(2)}},
+    {2, {3, 5, 3}, 16, 3, {.kernel = CUBE(1), .stride = CUBE(1)}},
 };
+enum { GEOMETRIES = sizeof geometry / sizeof *geometry };
+
+/* What each row can do on the way; a geometry takes the sets in turn. */
+static const int64_t hooks_of_conv[] = {HOOK_X_STAGE | HOOK_MOMENTS, HOOK_X_STAGE | HOOK_GATE, HOOK_X_STAGE,
+                                        HOOK_MOMENTS, HOOK_GATE};
+static const int64_t hooks_of_dx[] = {HOOK_GATE, HOOK_Y_STAGE, HOOK_Y_STAGE | HOOK_MOMENTS, HOOK_MOMENTS,
+                                      HOOK_Y_STAGE | HOOK_GATE};
+static const int64_t hooks_of_dw[] = {HOOK_X_STAGE, HOOK_X_STAGE, HOOK_Y_STAGE, HOOK_X_STAGE | HOOK_Y_STAGE,
+                                      HOOK_X_STAGE};
+enum { HOOK_SETS = 5 };
 
 static struct dims y_dims(const struct geometry *q, const struct conv *c)
 {
     return DIMS5(q->n, out_size(q->in[0], c, 0), out_size(q->in[1], c, 1), out_size(q->in[2], c, 2), q->co);
 }
 
-static void each_geometry(struct sampler *s, int op)
+/* Dims of x, y and the result for the inputs that hooks append. */
+static void add_hooks(struct sample *c, int64_t hooks, const struct dims *x, const struct dims *y,
+                      const struct dims *result)
 {
-    for (size_t i = 0; i < sizeof geometry / sizeof *geometry; i++) {
-        const struct geometry *q = &geometry[i];
+    c->attr.conv.hooks = hooks;
+    if (hooks & HOOK_X_STAGE)
+        c->in[c->n_in++] = rows(x, COEF_ROWS);
+    if (hooks & HOOK_Y_STAGE)
+        c->in[c->n_in++] = rows(y, COEF_ROWS);
+    if (hooks & HOOK_GATE) {
+        c->in[c->n_in++] = *result;
+        c->in[c->n_in++] = rows(result, COEF_ROWS);
+    }
+}
+
+static void each_geometry(struct sampler *s, int op, const int64_t hooks[HOOK_SETS])
+{
+    for (size_t i = 0; i < 2 * GEOMETRIES; i++) {
+        const struct geometry *q = &geometry[i % GEOMETRIES];
         struct sample c = {.n_in = 2};
         struct dims x = DIMS5(q->n, q->in[0], q->in[1], q->in[2], q->ci), w, y;
         c.attr = attr_none();
@@ -301,40 +457,42 @@ static void each_geometry(struct sampler *s, int op)
         c.in[1] = op == OP_CONV_DW ? x : w;
         if (op == OP_CONV_DX)
             memcpy(c.attr.conv.size, q->in, sizeof q->in);
+        if (op != OP_CONV_DW && i % 3 == 0)
+            c.in[c.n_in++] = DIMS1(op == OP_CONV ? q->co : q->ci);
+        if (i >= GEOMETRIES)
+            add_hooks(&c, hooks[i % HOOK_SETS], &x, &y, op == OP_CONV ? &y : &x);
         sampler_add(s, &c);
-        c.n_in = 3;
-        c.in[2] = DIMS1(q->co);
-        if (op == OP_CONV && i % 2 == 0)
-            sampler_add(s, &c);
     }
 }
 
 static void conv_sample(struct sampler *s)
 {
-    each_geometry(s, OP_CONV);
+    each_geometry(s, OP_CONV, hooks_of_conv);
 }
 
 static void conv_dx_sample(struct sampler *s)
 {
-    each_geometry(s, OP_CONV_DX);
+    each_geometry(s, OP_CONV_DX, hooks_of_dx);
 }
 
 static void conv_dw_sample(struct sampler *s)
 {
-    each_geometry(s, OP_CONV_DW);
+    each_geometry(s, OP_CONV_DW, hooks_of_dw);
 }
 
-#define CONV(NAME, n)                                                                                        \
+#define CONV(NAME)                                                                                           \
     const struct op op_row_##NAME = {.name = #NAME,                                                          \
-                                     .arity = n,                                                             \
+                                     .arity = -1,                                                            \
                                      .flags = OP_BILINEAR,                                                   \
                                      .infer = NAME##_infer,                                                  \
+                                     .expand = conv_expand,                                                  \
+                                     .expands = conv_expands,                                                \
                                      .vjp = NAME##_vjp,                                                      \
                                      .ref = NAME##_ref,                                                      \
                                      .sample = NAME##_sample}
-CONV(conv, -1);
-CONV(conv_dx, 2);
-CONV(conv_dw, 2);
+CONV(conv);
+CONV(conv_dx);
+CONV(conv_dw);
 
 /* ---- builders ---- */
 
@@ -344,6 +502,7 @@ static val convolved(struct graph *g, int op, int n_in, const val in[], const st
 
     t.conv = *c;
     resolve(&t.conv);
+    t.conv.hooks = 0;
     if (op != OP_CONV_DX)
         memset(t.conv.size, 0, sizeof t.conv.size);
     return graph_node(g, op, &t, n_in, in);
@@ -354,7 +513,7 @@ val op_conv(struct graph *g, val x, val w, val bias, const struct conv *c)
     return convolved(g, OP_CONV, graph_null(bias) ? 2 : 3, (val[]){x, w, bias}, c);
 }
 
-val op_conv_dx(struct graph *g, val dy, val w, const struct conv *c)
+val op_conv_dx(struct graph *g, val dy, val w, val bias, const struct conv *c)
 {
     struct dims d = graph_dims(g, dy);
     struct conv full = *c;
@@ -363,7 +522,7 @@ val op_conv_dx(struct graph *g, val dy, val w, const struct conv *c)
     for (int i = 0; i < 3; i++)
         if (!full.size[i])
             full.size[i] = (d.n[1 + i] - 1) * full.stride[i] + span(&full, i) - 2 * full.pad[i];
-    return convolved(g, OP_CONV_DX, 2, (val[]){dy, w}, &full);
+    return convolved(g, OP_CONV_DX, graph_null(bias) ? 2 : 3, (val[]){dy, w, bias}, &full);
 }
 
 val op_conv_dw(struct graph *g, val dy, val x, const struct conv *c)

@@ -69,7 +69,7 @@ val op_average_pool(struct graph *g, val a, const int64_t window[3]);
 val op_conv(struct graph *g, val x, val w, val bias /* (out) or null */, const struct conv *c);
 /* Gradient by data; also the transposed convolution, w is then PyTorch's ConvTranspose weight (in, out /
  * groups, kD, kH, kW). */
-val op_conv_dx(struct graph *g, val dy, val w, const struct conv *c);
+val op_conv_dx(struct graph *g, val dy, val w, val bias /* (in) or null */, const struct conv *c);
 val op_conv_dw(struct graph *g, val dy, val x, const struct conv *c);
 /* (..., M, K) x (..., K, N) with equal leading axes (or 1); flags read an operand transposed. */
 val op_matmul(struct graph *g, val a, val b, bool transpose_a, bool transpose_b);

@@ -37,6 +37,16 @@ enum err infer_broadcast(const struct graph *g, struct node *n)
     return ERR_OK;
 }
 
+enum err infer_need(const struct graph *g, val v, struct dims need, const char *what)
+{
+    struct dims d = graph_dims(g, v);
+    char a[160], b[160];
+
+    if (!dims_equal(&d, &need))
+        return err_set(ERR_SHAPE, "%s %s must be %s", what, dims_text(&d, a), dims_text(&need, b));
+    return ERR_OK;
+}
+
 struct walk walk_over(const struct dims *dims, const struct dims *operand)
 {
     struct walk w = {.dims = *dims};

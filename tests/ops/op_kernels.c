@@ -146,7 +146,7 @@ static void compare(const struct trial *t, const struct bench_run *b, bool exact
     for (int k = 0; k < t->n_out; k++)
         for (int64_t i = 0; i < dims_count(&t->out_dims[k]); i++)
             trial_near(t, b->k->name, get_number(b->out[k], b->s.out_type[k], i), t->out[k][i],
-                       exact ? 0 : tolerance_of(t, b, k));
+                       exact && k == 0 ? 0 : tolerance_of(t, b, k)); /* a hook's means are no sums */
 }
 
 static bool same_bytes(const struct trial *t, const struct bench_run *a, const struct bench_run *b)
@@ -164,10 +164,11 @@ static void in_place(struct bench_run *first, const struct trial *t, const struc
     for (int k = 0; k < t->c.n_in; k++) {
         struct bench_run b;
         struct run r;
-        void *out[1];
-        if (!(t->row->flags & OP_INPLACE) || dims_count(&t->c.in[k]) != dims_count(&t->out_dims[0]))
+        void *out[OUT_MAX];
+        if (!(t->row->flags & OP_INPLACE) || !dims_equal(&t->c.in[k], &t->out_dims[0]))
             continue;
         assert_true(kernel_start(&b, t, backend, real));
+        memcpy(out, b.out, sizeof out);
         out[0] = b.in[k];
         r = (struct run){&b.s, (const void *const *)b.in, out, b.work};
         b.k->run(&r);

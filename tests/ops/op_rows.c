@@ -29,7 +29,8 @@ static void ref_equals_expand(const struct trial *t)
 {
     struct eval e;
 
-    if (!t->row->expand || (t->row->flags & OP_BACKWARD)) /* a gradient's statistics must belong to its x */
+    if (!op_expands(&t->node) ||
+        (t->row->flags & OP_BACKWARD)) /* a gradient's statistics must belong to its x */
         return;
     eval_graph(t, &e, NULL, EXPANDED);
     for (int k = 0; k < t->n_out; k++)
@@ -157,6 +158,8 @@ static void check_mathematics(struct trial *t)
         return;
     not_mostly_zero(t);
     ref_equals_expand(t);
+    if (t->row->expands && op_expands(&t->node)) /* a variant made after differentiation */
+        return;
     first_derivative(t, EXPANDED);
     first_derivative(t, DIRECT);
     second_derivative(t);
