@@ -75,7 +75,7 @@ static void every_segment_count_is_exact(void **state)
                                          .stride = {1, 1, 1},
                                          .dilation = {1, 1, 1},
                                          .groups = 1};
-            struct conv_data d = {integers_new(&r, x_count(&s)), integers_new(&r, w_count(&s)), NULL, NULL};
+            struct conv_data d = {.x = integers_new(&r, x_count(&s)), .w = integers_new(&r, w_count(&s))};
             double *want = doubles_new(y_count(&s));
             conv_oracle(&s, CONV_FORWARD, d.x, d.w, want);
             for (int i = 0; i < 2 * isa_count(); i++) {
