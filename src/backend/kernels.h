@@ -90,7 +90,14 @@ struct kernel_table {
 
     size_t (*matmul_work)(const struct matmul_shape *s, int threads); /* bytes of scratch */
     void (*matmul)(const struct matmul_shape *s, const struct matmul_buf *b);
+
+    /* What a roofline is drawn from: `rounds` rounds of PEAK_CHAINS independent fused multiply-adds of whole
+     * vectors in registers (2 * PEAK_CHAINS * lanes operations a round), and a = b + s c over n elements. */
+    double (*fma)(int64_t rounds);
+    void (*triad)(void *a, const void *b, const void *c, int64_t n);
+    int lanes; /* elements of a vector */
 };
+enum { PEAK_CHAINS = 10 };
 
 /* The table of an instruction set and element type. Calling its functions on a CPU that lacks the set is a
  * crash: ask base/cpu.h first. */

@@ -5,7 +5,7 @@
 #include "lab/doctor.h"
 #include "lab/report_command.h"
 #include "lab/weights.h"
-#include "stage/bench_step.h"
+#include "stage/bench.h"
 #include "stage/evaluate.h"
 #include "stage/net_forward.h"
 #include "stage/predict.h"

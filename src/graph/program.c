@@ -32,7 +32,7 @@ struct program {
     int n_copies;
     atomic_int *stop;
     bool timing;
-    double *seconds;
+    double *seconds, *start, *last; /* of all runs; of the last one */
     int64_t *calls;
 };
 
@@ -74,8 +74,10 @@ static enum err make_steps(struct program *p, const struct compile *c)
     p->steps = mem_new(nodes, sizeof *p->steps);
     p->kernel = mem_new(nodes, sizeof *p->kernel);
     p->seconds = mem_new(nodes, sizeof *p->seconds);
+    p->start = mem_new(nodes, sizeof *p->start);
+    p->last = mem_new(nodes, sizeof *p->last);
     p->calls = mem_new(nodes, sizeof *p->calls);
-    if (!live || !p->steps || !p->kernel || !p->seconds || !p->calls)
+    if (!live || !p->steps || !p->kernel || !p->seconds || !p->start || !p->last || !p->calls)
         err = ERR_MEMORY;
     for (int i = 0; !err && i < graph_count(p->g); i++)
         if (live[i] && !(graph_at(p->g, i)->op->flags & OP_SOURCE))
@@ -213,6 +215,8 @@ void program_free(struct program *p)
     mem_free(p->steps);
     mem_free(p->kernel);
     mem_free(p->seconds);
+    mem_free(p->start);
+    mem_free(p->last);
     mem_free(p->calls);
     mem_free(p->at);
     mem_free(p->args);
@@ -260,9 +264,10 @@ static void run_step(struct program *p, int i)
         p->args[n->n_in + k] = p->at[node_out(n, k).id];
     r.work = p->arena + p->plan.work_offset[i];
     if (p->timing) {
-        double start = clock_now();
+        p->start[i] = clock_now();
         p->kernel[i]->run(&r);
-        p->seconds[i] += clock_now() - start;
+        p->last[i] = clock_now() - p->start[i];
+        p->seconds[i] += p->last[i];
         p->calls[i]++;
     } else {
         p->kernel[i]->run(&r);
@@ -440,6 +445,28 @@ int program_times(const struct program *p, struct program_time *list, int room)
         list[at].calls += p->calls[i];
     }
     return n;
+}
+
+bool program_step_at(const struct program *p, int i, struct program_step *out)
+{
+    const struct step *s = &p->steps[i];
+
+    if (i >= p->count)
+        return false;
+    *out = (struct program_step){
+        .op = s->node->op->name,
+        .kernel = p->kernel[i] ? p->kernel[i]->name : "view",
+        .scope = s->node->scope,
+        .dims = s->out_dims[0],
+        .type = s->out_type[0],
+        .flops = step_flops(s),
+        .bytes = step_bytes(s),
+        .start = p->start[i],
+        .seconds = p->last[i],
+        .total = p->seconds[i],
+        .calls = p->calls[i],
+    };
+    return true;
 }
 
 void program_dump(const struct program *p, struct str *out)

@@ -48,4 +48,17 @@ struct program_time {
 void program_timing(struct program *p, bool on);
 int program_times(const struct program *p, struct program_time *list, int room);
 
+/* One step as the timing saw it; strings belong to the program. */
+struct program_step {
+    const char *op, *kernel, *scope; /* kernel: "view" where nothing runs */
+    struct dims dims;                /* of output 0 */
+    enum dtype type;
+    double flops, bytes;   /* of one run: operations of the direct algorithm, every operand once */
+    double start, seconds; /* of the last run, on base/clock.h's clock */
+    double total;          /* seconds of all runs since program_timing(p, true) */
+    int64_t calls;
+};
+/* False behind the last step. */
+bool program_step_at(const struct program *p, int i, struct program_step *out);
+
 #endif

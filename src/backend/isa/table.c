@@ -1,6 +1,7 @@
 #include "backend/conv_plan.h"
 #include "backend/isa/conv.h"
 #include "backend/isa/matmul.h"
+#include "backend/isa/peak.h"
 
 #define kernel_table_here KERNEL(kernel_table)
 
@@ -34,4 +35,7 @@ const struct kernel_table kernel_table_here = {
     .conv = conv_run,
     .matmul_work = product_scratch,
     .matmul = product_run,
+    .fma = peak_fma,
+    .triad = peak_triad,
+    .lanes = VEC_LANES,
 };

@@ -1,0 +1,41 @@
+# The bench verbs on tiny sizes: they run, their JSON parses, and what the peer lacks is said. Nothing is timed.
+. "$(dirname "$0")/lib.sh"
+peers=$2/bench/peers
+
+# a JSON result on stdout, by Python where there is one
+parses() {
+    command -v python3 >/dev/null || return 0
+    python3 -m json.tool "$1" >/dev/null || fail "$1 is no JSON"
+}
+
+# a stand-in for the peer's Python: it talks as bench/peers/peer.py does
+cat >peer <<'EOS'
+#!/bin/sh
+echo '{"ready": "stand-in '"$(basename "$1")"'"}'
+echo 'chatter of a library'
+while read -r line; do
+    echo '{"seconds": 2.5, "peak_bytes": 1000000000}'
+done
+EOS
+# one that lacks a package, one that cannot do this form, one that dies
+printf '#!/bin/sh\necho %s\n' "'{\"missing\": \"torch\", \"install\": \"pip install torch\"}'" >lacks
+printf '#!/bin/sh\necho %s\n' "'{\"skip\": \"no bf16 here\"}'" >skips
+printf '#!/bin/sh\necho "Traceback" >&2\necho "ValueError: bad" >&2\nexit 1\n' >dies
+chmod +x peer lacks skips dies
+
+small="--rounds 1 --peers $peers"
+step="bench step --patch 32 --batch 1 --channels 1 --form eager-ncdhw-f32 $small"
+expect 0 '"peer": \{"forms": \[\{"name": "stand-in torch_step.py"' "$d4m" $step --json --peer --python ./peer --trace trace.json --scaling
+parses out.txt
+parses trace.json
+grep -q '"kernel":"conv' trace.json || fail "the trace names no kernel"
+expect 0 'd4m is .* times as fast as stand-in torch_step.py .*peak memory .* of 1.00 GB' \
+    "$d4m" $step --forward --peer --python ./peer
+expect 0 'no bf16 here' "$d4m" $step --forward --peer --python ./skips
+expect 2 'cannot import torch: install it \(pip install torch\)' "$d4m" $step --forward --peer --python ./lacks
+expect 2 'no-such-python: cannot be run: .*--python' "$d4m" $step --forward --peer --python ./no-such-python
+expect 1 'ended with status 1: ValueError: bad' "$d4m" $step --forward --peer --python ./dies
+expect 2 'no torch_step.py there' "$d4m" $step --forward --peer --peers .
+expect 2 'form fast: not one of' "$d4m" $step --peer --form fast
+expect 2 '40 is not a multiple of 16' "$d4m" bench step --patch 40
+exit 0
