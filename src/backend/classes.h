@@ -10,7 +10,7 @@
 /* X(name) stands for class_name. */
 /* clang-format off */
 #define KERNEL_CLASSES(X) \
-    LINEAR_CLASSES(X) POINTWISE_CLASSES(X) REDUCE_CLASSES(X) MOVE_CLASSES(X) NORM_CLASSES(X) \
+    LINEAR_CLASSES(X) POINTWISE_CLASSES(X) REDUCE_CLASSES(X) MOVE_CLASSES(X) NORM_CLASSES(X) STAGE_CLASSES(X) \
     LOSS_CLASSES(X) RANDOM_CLASSES(X) UPDATE_CLASSES(X)
 #define LINEAR_CLASSES(X) X(conv) X(conv_dx) X(conv_dw) X(matmul)
 #define POINTWISE_CLASSES(X) \
@@ -20,6 +20,7 @@
 #define MOVE_CLASSES(X) \
     X(broadcast) X(transpose) X(slice) X(pad) X(concat) X(one_hot) X(nearest) X(nearest_back)
 #define NORM_CLASSES(X) X(norm) X(norm_act) X(norm_grad) X(norm_act_grad)
+#define STAGE_CLASSES(X) X(moments) X(norm_coef) X(stage) X(gate) X(norm_back) X(norm_dx)
 #define LOSS_CLASSES(X) X(softmax) X(log_softmax) X(dice_ce) X(dice_ce_grad)
 #define RANDOM_CLASSES(X) X(uniform) X(normal)
 #define UPDATE_CLASSES(X) X(l2_norm) X(sgd) X(adamw)
@@ -33,6 +34,13 @@ KERNEL_CLASSES(CLASS_DECLARE)
 bool class_all_real(const struct step *s);
 /* Threads for `items` pieces of work: no more than there are pieces, at least one. */
 int class_threads(const struct step *s, int64_t items);
+/* How norms and stages cut an image (N, ..., C) into chunks of voxels: by its shape alone. */
+struct class_cut {
+    int64_t samples, voxels, channels;
+    int64_t columns;       /* of a row of whole voxels that fills registers */
+    int64_t chunk, chunks; /* voxels of one, how many a sample has */
+};
+struct class_cut class_cut_of(const struct step *s, const struct dims *x);
 /* Rounds a scratch size up to whole cache lines. */
 size_t class_align(size_t bytes);
 /* Element `at` of a buffer of reals. */

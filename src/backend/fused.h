@@ -18,12 +18,14 @@ enum {
 /* Voxels first .. first + voxels - 1 of one sample. Rows of `columns` numbers, each holding `columns /
  * channels` voxels, so that few channels still fill registers; the parameters are repeated to that length. */
 struct norm_chunk {
-    const void *x, *dy, *y, *residual; /* of the sample, (V, C); unused ones NULL */
+    const void *x, *dy, *y,
+        *residual; /* of the sample, (V, C); unused ones NULL; gate: residual is a second dy */
     void *out, *g; /* (V, C): y or dx; dy behind the activation's derivative, NULL if not wanted */
     int64_t first, voxels, channels;
     double slope;
-    const void *param; /* norm_finish's or norm_grad_finish's, of this sample */
-    bool stream;       /* write past the caches */
+    const void
+        *param;  /* norm_finish's or norm_grad_finish's, of this sample; stage, gate: rows of coefficients */
+    bool stream; /* write past the caches */
 };
 
 /* Of one sample: what its chunks found, and what becomes of it. */
@@ -33,6 +35,7 @@ struct norm_sample {
     const double *parts;      /* (chunks, 2, C) from norm_moments or norm_grad_sums */
     const void *gamma, *beta; /* (C) or NULL */
     void *mean, *rstd;        /* (groups): written by norm_finish, read by norm_grad_finish */
+    void *variance;           /* (C): norm_moments_finish */
     double *totals; /* (2, C), norm_grad_finish: sums of g and of g (x - mean) rstd over the sample */
     void *param;    /* norm_param_size numbers */
 };
@@ -82,15 +85,19 @@ struct fused_table {
 
     int64_t (*norm_fold)(int64_t channels); /* voxels a row holds */
     void (*norm_moments)(const struct norm_chunk *c,
-                         double *parts);                  /* (2, C): mean, sum of squared deviations */
-    void (*norm_finish)(const struct norm_sample *s);     /* mean, rstd, param */
-    void (*norm_apply)(const struct norm_chunk *c);       /* out = (x - mean) rstd gamma + beta */
-    void (*norm_act_apply)(const struct norm_chunk *c);   /* out = leaky(... + residual) */
-    void (*norm_mean_param)(const struct norm_sample *s); /* param: the mean, for norm_grad_sums */
+                         double *parts);                      /* (2, C): mean, sum of squared deviations */
+    void (*norm_moments_finish)(const struct norm_sample *s); /* mean, variance */
+    void (*norm_finish)(const struct norm_sample *s);         /* mean, rstd, param */
+    void (*norm_apply)(const struct norm_chunk *c);           /* out = (x - mean) rstd gamma + beta */
+    void (*norm_act_apply)(const struct norm_chunk *c);       /* out = leaky(... + residual) */
+    void (*norm_mean_param)(const struct norm_sample *s);     /* param: the mean, for norm_grad_sums */
     void (*norm_grad_sums)(const struct norm_chunk *c,
                            double *parts);                 /* (2, C): sum g, sum g (x - mean); writes g */
     void (*norm_grad_finish)(const struct norm_sample *s); /* totals, param */
     void (*norm_grad_apply)(const struct norm_chunk *c);   /* out = dx */
+
+    void (*stage)(const struct norm_chunk *c);               /* out = leaky(scale x + shift + residual) */
+    void (*gate)(const struct norm_chunk *c, double *parts); /* g; (2, C): sum g, sum g (x - centre) */
 
     void (*softmax)(void *y, const void *x, int64_t rows, int64_t n);
     void (*log_softmax)(void *y, const void *x, int64_t rows, int64_t n);

@@ -13,19 +13,31 @@ struct layout {
         param; /* element size; bytes of one sample's part sums, totals and parameters */
 };
 
+struct class_cut class_cut_of(const struct step *s, const struct dims *x)
+{
+    struct class_cut cut = {.samples = x->n[0], .channels = x->n[x->rank - 1]};
+    const int64_t fold = fused_of(s)->norm_fold(cut.channels), rows = CHUNK / (fold * cut.channels);
+
+    cut.columns = fold * cut.channels;
+    cut.voxels = dims_count(x) / (cut.samples * cut.channels);
+    cut.chunk = fold * (rows > CHUNK_ROWS ? rows : CHUNK_ROWS);
+    cut.chunks = int64_ceil_div(cut.voxels, cut.chunk);
+    return cut;
+}
+
 static struct layout layout_of(const struct step *s, const struct dims *x)
 {
     const int64_t c = x->n[x->rank - 1], n = x->n[0], groups = s->node->attr.norm.groups;
     struct layout l = {
         .samples = n, .channels = c, .groups = groups ? groups : c, .size = dtype_size(s->type)};
-    const int64_t fold = fused_of(s)->norm_fold(c), rows = CHUNK / (fold * c);
+    const struct class_cut cut = class_cut_of(s, x);
 
-    l.voxels = dims_count(x) / (n * c);
-    l.chunk = fold * (rows > CHUNK_ROWS ? rows : CHUNK_ROWS);
-    l.chunks = int64_ceil_div(l.voxels, l.chunk);
+    l.voxels = cut.voxels;
+    l.chunk = cut.chunk;
+    l.chunks = cut.chunks;
     l.parts = class_align((size_t)(l.chunks * 2 * c) * sizeof(double));
     l.totals = class_align((size_t)(2 * c) * sizeof(double));
-    l.param = class_align((size_t)(NORM_PARAMS * fold * c) * l.size);
+    l.param = class_align((size_t)(NORM_PARAMS * cut.columns) * l.size);
     return l;
 }
 

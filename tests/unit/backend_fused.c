@@ -88,7 +88,7 @@ static void add_case(int op, struct sample c)
 static bool elsewhere(int op)
 {
     return op == OP_CONV || op == OP_CONV_DX || op == OP_CONV_DW || op == OP_MATMUL ||
-           (op >= OP_MOMENTS && op <= OP_NORM_DX) || (op_rows[op]->flags & (OP_SOURCE | OP_VIEW));
+           (op_rows[op]->flags & (OP_SOURCE | OP_VIEW));
 }
 
 static void test_samples(void **state)
@@ -104,6 +104,25 @@ static void test_samples(void **state)
         assert_in_range(s.count, 1, s.room);
         for (int i = 0; i < s.count; i++)
             add_case(op, item[i]);
+    }
+}
+
+/* Images of several chunks; narrow, ragged and wide channels. */
+static void test_stages(void **state)
+{
+    static const int64_t channels[] = {1, 5, 16, 33, 48, 160, 2100};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof channels / sizeof *channels; i++) {
+        const int64_t c = channels[i], w = c < 100 ? 90000 / (30 * c) + 1 : 7;
+        const struct dims x = DIMS5(2, 3, 10, w, c), rows = DIMS3(2, COEF_ROWS, c), back = DIMS3(2, 3, c);
+
+        add_case(OP_MOMENTS, (struct sample){.n_in = 1, .in = {x}});
+        add_case(OP_STAGE, (struct sample){.n_in = 2, .in = {x, rows}});
+        add_case(OP_STAGE, (struct sample){.n_in = 3, .in = {x, rows, x}});
+        add_case(OP_GATE, (struct sample){.n_in = 3, .in = {x, x, rows}});
+        add_case(OP_GATE, (struct sample){.n_in = 4, .in = {x, x, rows, x}});
+        add_case(OP_NORM_DX, (struct sample){.n_in = 4, .in = {x, x, rows, back}});
     }
 }
 
@@ -261,8 +280,9 @@ static void test_update(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_samples), cmocka_unit_test(test_broadcast), cmocka_unit_test(test_reduce),
-        cmocka_unit_test(test_move),    cmocka_unit_test(test_loss),      cmocka_unit_test(test_update),
+        cmocka_unit_test(test_samples), cmocka_unit_test(test_broadcast), cmocka_unit_test(test_stages),
+        cmocka_unit_test(test_reduce),  cmocka_unit_test(test_move),      cmocka_unit_test(test_loss),
+        cmocka_unit_test(test_update),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

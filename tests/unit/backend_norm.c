@@ -130,6 +130,32 @@ static void test_far_mean(void **state)
     sweep(-50);
 }
 
+/* Mean and variance by themselves, as far from zero as convolutions promise to be right: 30 sigmas. */
+static void test_moments(void **state)
+{
+    (void)state;
+    for (int i = 0; i < CHANNELS; i++)
+        for (int far = -30; far <= 30; far += 30) {
+            struct backend_case c = forward_case(OP_MOMENTS, channels[i], 0, 0.5 * far, 1);
+            const int64_t width = channels[i];
+            void *out[CASE_OUT];
+
+            memset(&c.sample.attr, 0, sizeof c.sample.attr);
+            case_open(&c);
+            assert_true(case_run(&c, NULL, 2, false, out));
+            for (int64_t k = 0; k < 4 * width; k++) {
+                const double is = (double)((const float *)out[0])[k], want = c.ref[0][k];
+                const double size = k / width % 2 ? want : fmax(fabs(want), c.scale);
+
+                if (!(fabs(is - want) <= 1e-6 * size))
+                    fail_msg("%d channels, mean %d sigma: moment %d is %.9g, not %.9g", (int)width, far,
+                             (int)k, is, want);
+            }
+            drop(&c, out);
+            case_close(&c);
+        }
+}
+
 static void test_groups(void **state)
 {
     const int64_t shape[][2] = {{32, 8}, {17, 1}, {48, 3}, {320, 32}, {2000, 4}};
@@ -236,8 +262,9 @@ static void test_spare_storage(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_centred), cmocka_unit_test(test_far_mean), cmocka_unit_test(test_groups),
-        cmocka_unit_test(test_special), cmocka_unit_test(test_spare),    cmocka_unit_test(test_spare_storage),
+        cmocka_unit_test(test_centred),       cmocka_unit_test(test_far_mean), cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_moments),       cmocka_unit_test(test_special),  cmocka_unit_test(test_spare),
+        cmocka_unit_test(test_spare_storage),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

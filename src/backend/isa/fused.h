@@ -22,6 +22,7 @@ void FUSED(add_run)(void *y, const void *x, int64_t n);
 
 int64_t FUSED(norm_fold)(int64_t channels);
 void FUSED(norm_moments)(const struct norm_chunk *c, double *parts);
+void FUSED(norm_moments_finish)(const struct norm_sample *s);
 void FUSED(norm_finish)(const struct norm_sample *s);
 void FUSED(norm_apply)(const struct norm_chunk *c);
 void FUSED(norm_act_apply)(const struct norm_chunk *c);
@@ -29,6 +30,8 @@ void FUSED(norm_grad_sums)(const struct norm_chunk *c, double *parts);
 void FUSED(norm_grad_finish)(const struct norm_sample *s);
 void FUSED(norm_grad_apply)(const struct norm_chunk *c);
 void FUSED(norm_mean_param)(const struct norm_sample *s);
+void FUSED(stage)(const struct norm_chunk *c);
+void FUSED(gate)(const struct norm_chunk *c, double *parts);
 
 void FUSED(softmax)(void *y, const void *x, int64_t rows, int64_t n);
 void FUSED(log_softmax)(void *y, const void *x, int64_t rows, int64_t n);

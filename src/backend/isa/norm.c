@@ -23,8 +23,9 @@ int64_t FUSED(norm_fold)(int64_t channels)
 /* What a pass adds up in every column: a = sum g, b = sum g (x - shift), where g is x - shift itself for the
  * moments. */
 struct sums {
-    const REAL *x, *dy, *y;
-    REAL *g; /* NULL: g is not kept */
+    const REAL *x, *dy, *y, *more; /* more: a second dy */
+    REAL *g;                       /* NULL: g is not kept */
+    const REAL *coef;              /* of each column, row by row */
     int64_t pitch;
     const REAL *shift; /* of each column */
     double *a, *b;     /* of each column */
@@ -32,12 +33,29 @@ struct sums {
     bool stream;
 };
 
-enum kind { MOMENTS, GRAD, GRAD_ACT };
+enum kind { MOMENTS, GRAD, GRAD_ACT, GATE, GATE_ADD };
 
-ALWAYS_INLINE vec gradient_at(const struct sums *s, int64_t at, int lanes, enum kind kind)
+/* The activation's derivative times the gradient behind it, element `at`, column j. */
+ALWAYS_INLINE vec gated_at(const struct sums *s, int64_t at, int64_t j, int lanes, enum kind kind)
 {
-    const vec dy = vec_load_upto(s->dy + at, lanes);
+    const REAL *p = s->coef + j;
+    const vec factor = vec_gate(
+        vec_load_upto(s->x + at, lanes), vec_load_upto(p + COEF_SCALE * s->pitch, lanes),
+        vec_load_upto(p + COEF_SHIFT * s->pitch, lanes), vec_load_upto(p + COEF_SLOPE * s->pitch, lanes));
+    vec dy = vec_load_upto(s->dy + at, lanes);
 
+    if (kind == GATE_ADD)
+        dy = vec_add(dy, vec_load_upto(s->more + at, lanes));
+    return vec_mul(dy, factor);
+}
+
+ALWAYS_INLINE vec gradient_at(const struct sums *s, int64_t at, int64_t j, int lanes, enum kind kind)
+{
+    vec dy;
+
+    if (kind == GATE || kind == GATE_ADD)
+        return gated_at(s, at, j, lanes, kind);
+    dy = vec_load_upto(s->dy + at, lanes);
     if (kind == GRAD)
         return dy;
     return vec_select(vec_greater(vec_load_upto(s->y + at, lanes), vec_zero()), dy,
@@ -70,11 +88,12 @@ ALWAYS_INLINE void sums_block(const struct sums *s, int64_t at, int64_t rows, in
         UNROLL
         for (int k = 0; k < count; k++) {
             const vec d = vec_sub(vec_load_upto(s->x + row + k * VEC_LANES, lanes), shift[k]);
-            const vec g = kind == MOMENTS ? d : gradient_at(s, row + k * VEC_LANES, lanes, kind);
+            const vec g =
+                kind == MOMENTS ? d : gradient_at(s, row + k * VEC_LANES, j + k * VEC_LANES, lanes, kind);
 
             a[k] = vec_add(a[k], g);
             b[k] = vec_fma(g, d, b[k]);
-            if (kind == GRAD_ACT && s->g)
+            if (kind >= GATE || (kind == GRAD_ACT && s->g))
                 gradient_keep(s, row + k * VEC_LANES, lanes, g);
         }
     }
@@ -170,28 +189,45 @@ void FUSED(norm_moments)(const struct norm_chunk *c, double *parts)
     }
 }
 
-void FUSED(norm_grad_sums)(const struct norm_chunk *c, double *parts)
+/* A chunk's sums of g and of g (x - shift), with shift for each channel. */
+ALWAYS_INLINE void gradient_sums(const struct norm_chunk *c, const REAL *shift, double *parts, enum kind kind)
 {
-    const REAL *mean = c->param;
     struct slab t;
 
     for (int64_t c0 = 0; c0 < c->channels; c0 += FUSED_COLUMNS) {
         const int64_t at = c->first * c->channels + c0;
         struct sums s = {.x = c->x, .dy = c->dy, .y = c->y, .g = c->g, .slope = (REAL)c->slope};
 
+        s.more = c->residual;
+        s.coef = (const REAL *)c->param + c0;
         s.pitch = FUSED(norm_fold)(c->channels) * c->channels;
         s.stream = c->stream && s.g && (uintptr_t)(s.g + at) % VEC_BYTES == 0 && s.pitch % VEC_LANES == 0;
         slab_make(&t, c, c0);
         for (int64_t j = 0; j < t.channels; j++)
-            t.shift[j] = mean[c0 + j];
-        if (c->y)
-            slab_sums(&t, &s, at, GRAD_ACT);
-        else
-            slab_sums(&t, &s, at, GRAD);
+            t.shift[j] = shift[c0 + j];
+        slab_sums(&t, &s, at, kind);
         for (int64_t j = 0; j < t.channels; j++) {
             parts[c0 + j] = t.a[j];
             parts[c->channels + c0 + j] = t.b[j];
         }
     }
     _mm_sfence();
+}
+
+void FUSED(norm_grad_sums)(const struct norm_chunk *c, double *parts)
+{
+    if (c->y)
+        gradient_sums(c, c->param, parts, GRAD_ACT);
+    else
+        gradient_sums(c, c->param, parts, GRAD);
+}
+
+void FUSED(gate)(const struct norm_chunk *c, double *parts)
+{
+    const REAL *centre = (const REAL *)c->param + COEF_CENTRE * FUSED(norm_fold)(c->channels) * c->channels;
+
+    if (c->residual)
+        gradient_sums(c, centre, parts, GATE_ADD);
+    else
+        gradient_sums(c, centre, parts, GATE);
 }

@@ -4,7 +4,7 @@
 #include "backend/isa/lane.h"
 #include <math.h>
 
-enum kind { NORM, NORM_ACT, NORM_ADD_ACT, GRAD, GRAD_ACT };
+enum kind { NORM, NORM_ACT, NORM_ADD_ACT, GRAD, GRAD_ACT, STAGE, STAGE_ADD };
 
 struct apply {
     const REAL *x, *dy, *y, *residual;
@@ -17,6 +17,21 @@ struct apply {
 ALWAYS_INLINE vec leaky(vec v, vec slope)
 {
     return vec_select(vec_greater(v, vec_zero()), v, vec_mul(v, slope));
+}
+
+/* leaky(scale x + shift + residual) */
+ALWAYS_INLINE vec stage_at(const struct apply *a, int64_t at, int64_t j, int64_t lanes, enum kind kind)
+{
+    const REAL *p = a->param + j;
+    const vec scale = vec_load_upto(p + COEF_SCALE * a->columns, lanes),
+              shift = vec_load_upto(p + COEF_SHIFT * a->columns, lanes),
+              slope = vec_load_upto(p + COEF_SLOPE * a->columns, lanes), x = vec_load_upto(a->x + at, lanes);
+    vec v;
+
+    if (kind == STAGE)
+        return vec_stage(x, scale, shift, slope);
+    v = vec_add(vec_fma(x, scale, shift), vec_load_upto(a->residual + at, lanes));
+    return vec_max(v, vec_mul(v, slope));
 }
 
 /* Element `at`, column j. Forward: (x - mean) scale + shift; the mean is rounded, shift holds what that lost.
@@ -43,6 +58,11 @@ ALWAYS_INLINE vec apply_at(const struct apply *a, int64_t at, int64_t j, int64_t
     return kind == NORM ? v : leaky(v, slope);
 }
 
+ALWAYS_INLINE vec result_at(const struct apply *a, int64_t at, int64_t j, int64_t lanes, enum kind kind)
+{
+    return kind >= STAGE ? stage_at(a, at, j, lanes, kind) : apply_at(a, at, j, lanes, kind);
+}
+
 ALWAYS_INLINE void apply_rows(const struct apply *a, int64_t at, int64_t count, enum kind kind, bool stream)
 {
     for (; count > 0; count -= a->columns, at += a->columns) {
@@ -50,9 +70,9 @@ ALWAYS_INLINE void apply_rows(const struct apply *a, int64_t at, int64_t count, 
         int64_t j = 0;
 
         for (; j + VEC_LANES <= n; j += VEC_LANES)
-            vec_put(a->out + at + j, apply_at(a, at + j, j, VEC_LANES, kind), stream);
+            vec_put(a->out + at + j, result_at(a, at + j, j, VEC_LANES, kind), stream);
         if (j < n)
-            vec_store_part(a->out + at + j, (int)(n - j), apply_at(a, at + j, j, n - j, kind));
+            vec_store_part(a->out + at + j, (int)(n - j), result_at(a, at + j, j, n - j, kind));
     }
 }
 
@@ -98,6 +118,14 @@ void FUSED(norm_grad_apply)(const struct norm_chunk *c)
         apply_chunk(c, GRAD);
 }
 
+void FUSED(stage)(const struct norm_chunk *c)
+{
+    if (c->residual)
+        apply_chunk(c, STAGE_ADD);
+    else
+        apply_chunk(c, STAGE);
+}
+
 static double chunk_size(const struct norm_sample *s, int64_t k)
 {
     const int64_t left = s->voxels - k * s->chunk_voxels;
@@ -122,6 +150,17 @@ static void group_moments(const struct norm_sample *s, int64_t c0, int64_t c1, d
             square += part[s->channels + c] + d * d * chunk_size(s, k);
         }
     *variance = square < 0 ? 0 : square / n; /* keeps a NaN */
+}
+
+void FUSED(norm_moments_finish)(const struct norm_sample *s)
+{
+    for (int64_t c = 0; c < s->channels; c++) {
+        double mean, variance;
+
+        group_moments(s, c, c + 1, &mean, &variance);
+        ((REAL *)s->mean)[c] = (REAL)mean;
+        ((REAL *)s->variance)[c] = (REAL)variance;
+    }
 }
 
 /* Repeats the C numbers of each parameter up to the row's length. */

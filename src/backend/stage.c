@@ -1,0 +1,298 @@
+/* Moments, stages and gates as steps of their own, for what no convolution takes as a hook: chunks of voxels
+ * that the shape alone decides, sums added in their order. Images may be windows of wider buffers; such a
+ * chunk is copied through a dense one that stays in the cache. */
+#include "backend/classes.h"
+
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+enum { X, DY, MORE, OUT, IMAGES };
+
+/* NULL for what an op does not have. */
+struct job {
+    struct class_cut cut;
+    const struct fused_table *table;
+    void (*run)(const struct norm_chunk *c); /* of a chunk, unless it is `sums` */
+    void (*sums)(const struct norm_chunk *c, double *parts);
+    char *image[IMAGES];
+    int64_t pitch[IMAGES];
+    size_t size, dense; /* of an element, of a chunk */
+    char *param;        /* per sample COEF_ROWS rows of cut.columns numbers */
+    double *parts;      /* per chunk (2, C) */
+    char *copies;       /* per thread and image a dense chunk */
+    bool stream;
+};
+
+/* ---- scratch: parameters, part sums, dense chunks ---- */
+
+static size_t param_bytes(const struct step *s, const struct class_cut *c)
+{
+    return class_align((size_t)(c->samples * COEF_ROWS * c->columns) * dtype_size(s->type));
+}
+
+static size_t parts_bytes(const struct class_cut *c)
+{
+    return class_align((size_t)(c->samples * c->chunks * 2 * c->channels) * sizeof(double));
+}
+
+static size_t dense_bytes(const struct step *s, const struct class_cut *c)
+{
+    return class_align((size_t)(int64_min(c->chunk, c->voxels) * c->channels) * dtype_size(s->type));
+}
+
+static void image_prepare(struct step *s)
+{
+    const struct class_cut c = class_cut_of(s, &s->in_dims[0]);
+    const size_t threads = (size_t)class_threads(s, c.samples * c.chunks);
+
+    s->work = param_bytes(s, &c) + parts_bytes(&c) + threads * IMAGES * dense_bytes(s, &c);
+}
+
+static struct job job_of(const struct run *r)
+{
+    const struct step *s = r->step;
+    struct job j = {
+        .cut = class_cut_of(s, &s->in_dims[0]), .table = fused_of(s), .size = dtype_size(s->type)};
+
+    j.dense = dense_bytes(s, &j.cut);
+    j.param = r->work;
+    j.parts = (double *)(void *)(j.param + param_bytes(s, &j.cut));
+    j.copies = (char *)j.parts + parts_bytes(&j.cut);
+    return j;
+}
+
+static void job_image(struct job *j, int which, const void *p)
+{
+    j->image[which] = (char *)(uintptr_t)p; /* an input is only read */
+    j->pitch[which] = j->cut.channels;
+    j->stream |=
+        which == OUT && (size_t)(j->cut.samples * j->cut.voxels * j->cut.channels) * j->size >= STREAM_BYTES;
+}
+
+/* ---- parameters ---- */
+
+/* Row `row` of a sample's parameters from C numbers, repeated over the columns. */
+static void param_row(const struct job *j, int64_t sample, int64_t row, const void *from)
+{
+    const size_t bytes = (size_t)j->cut.channels * j->size;
+    char *to = j->param + (size_t)((sample * COEF_ROWS + row) * j->cut.columns) * j->size;
+
+    for (int64_t at = 0; at < j->cut.columns; at += j->cut.channels, to += bytes)
+        memcpy(to, from, bytes);
+}
+
+/* Row `row` of sample n in (N, rows, C). */
+static const void *row_at(const struct job *j, const void *p, int64_t n, int64_t rows, int64_t row)
+{
+    return (const char *)p + (size_t)((n * rows + row) * j->cut.channels) * j->size;
+}
+
+static void param_coefs(const struct job *j, const void *coef)
+{
+    for (int64_t n = 0; n < j->cut.samples; n++)
+        for (int64_t row = 0; row < COEF_ROWS; row++)
+            param_row(j, n, row, row_at(j, coef, n, COEF_ROWS, row));
+}
+
+/* What norm_grad_apply wants: mean, factor of g, of x - mean, constant. */
+static void param_back(const struct job *j, const void *coef, const void *back)
+{
+    for (int64_t n = 0; n < j->cut.samples; n++) {
+        param_row(j, n, 0, row_at(j, coef, n, COEF_ROWS, COEF_CENTRE));
+        for (int64_t row = 0; row < 3; row++)
+            param_row(j, n, 1 + row, row_at(j, back, n, 3, row));
+    }
+}
+
+/* ---- chunks ---- */
+
+static char *voxel_at(const struct job *j, int which, int64_t voxel)
+{
+    return j->image[which] ? j->image[which] + (size_t)(voxel * j->pitch[which]) * j->size : NULL;
+}
+
+static void copy_rows(char *to, int64_t to_pitch, const char *from, int64_t from_pitch, const struct job *j,
+                      int64_t voxels)
+{
+    for (int64_t v = 0; v < voxels; v++)
+        memcpy(to + (size_t)(v * to_pitch) * j->size, from + (size_t)(v * from_pitch) * j->size,
+               (size_t)j->cut.channels * j->size);
+}
+
+static void chunk_run(const struct job *j, int64_t i, int thread)
+{
+    const int64_t n = i / j->cut.chunks, first = i % j->cut.chunks * j->cut.chunk, c = j->cut.channels;
+    const int64_t voxels = int64_min(j->cut.chunk, j->cut.voxels - first);
+    char *at[IMAGES];
+    struct norm_chunk chunk = {.voxels = voxels, .channels = c};
+
+    for (int k = 0; k < IMAGES; k++) {
+        at[k] = voxel_at(j, k, n * j->cut.voxels + first);
+        if (!at[k] || j->pitch[k] == c)
+            continue;
+        at[k] = j->copies + (size_t)(thread * IMAGES + k) * j->dense;
+        if (k != OUT)
+            copy_rows(at[k], c, voxel_at(j, k, n * j->cut.voxels + first), j->pitch[k], j, voxels);
+    }
+    chunk.param = j->param + (size_t)(n * COEF_ROWS * j->cut.columns) * j->size;
+    chunk.x = at[X], chunk.dy = at[DY], chunk.residual = at[MORE], chunk.out = chunk.g = at[OUT];
+    /* what was just read is in the cache: nothing goes past it */
+    chunk.stream =
+        j->stream && j->pitch[OUT] == c && at[OUT] != at[DY] && at[OUT] != at[X] && at[OUT] != at[MORE];
+    if (j->sums)
+        j->sums(&chunk, j->parts + 2 * i * c);
+    else
+        j->run(&chunk);
+    if (at[OUT] && j->pitch[OUT] != c)
+        copy_rows(voxel_at(j, OUT, n * j->cut.voxels + first), j->pitch[OUT], at[OUT], c, j, voxels);
+}
+
+static void job_run(const struct job *j, const struct step *s)
+{
+    const int64_t items = j->cut.samples * j->cut.chunks;
+    const int threads = class_threads(s, items);
+
+#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
+    for (int64_t i = 0; i < items; i++)
+        chunk_run(j, i, omp_get_thread_num());
+}
+
+/* ---- the ops ---- */
+
+static void moments_run(const struct run *r)
+{
+    struct job j = job_of(r);
+    const size_t row = (size_t)j.cut.channels * j.size;
+
+    job_image(&j, X, r->in[0]);
+    j.sums = j.table->norm_moments;
+    job_run(&j, r->step);
+    for (int64_t n = 0; n < j.cut.samples; n++) {
+        const struct norm_sample one = {
+            .voxels = j.cut.voxels,
+            .channels = j.cut.channels,
+            .chunks = j.cut.chunks,
+            .chunk_voxels = j.cut.chunk,
+            .parts = j.parts + n * j.cut.chunks * 2 * j.cut.channels,
+            .mean = (char *)r->out[0] + (size_t)n * 2 * row,
+            .variance = (char *)r->out[0] + ((size_t)n * 2 + 1) * row,
+        };
+        j.table->norm_moments_finish(&one);
+    }
+}
+
+/* (x, coef [, residual]) -> y */
+static void stage_run(const struct run *r)
+{
+    struct job j = job_of(r);
+
+    param_coefs(&j, r->in[1]);
+    job_image(&j, X, r->in[0]);
+    if (r->step->node->n_in > 2)
+        job_image(&j, MORE, r->in[2]);
+    job_image(&j, OUT, r->out[0]);
+    j.run = j.table->stage;
+    job_run(&j, r->step);
+}
+
+/* (dy, z, coef [, dy2]) -> g, sums */
+static void gate_run(const struct run *r)
+{
+    const enum dtype type = r->step->type;
+    struct job j = job_of(r);
+    const int64_t width = 2 * j.cut.channels;
+
+    param_coefs(&j, r->in[2]);
+    job_image(&j, DY, r->in[0]);
+    job_image(&j, X, r->in[1]);
+    if (r->step->node->n_in > 3)
+        job_image(&j, MORE, r->in[3]);
+    job_image(&j, OUT, r->out[0]);
+    j.sums = j.table->gate;
+    job_run(&j, r->step);
+    for (int64_t n = 0; n < j.cut.samples; n++)
+        for (int64_t c = 0; c < width; c++) {
+            double sum = 0;
+            for (int64_t k = 0; k < j.cut.chunks; k++)
+                sum += j.parts[(n * j.cut.chunks + k) * width + c];
+            class_put(r->out[1], n * width + c, sum, type);
+        }
+}
+
+/* (g, z, coef, back) -> dz */
+static void norm_dx_run(const struct run *r)
+{
+    struct job j = job_of(r);
+
+    param_back(&j, r->in[2], r->in[3]);
+    job_image(&j, DY, r->in[0]);
+    job_image(&j, X, r->in[1]);
+    job_image(&j, OUT, r->out[0]);
+    j.run = j.table->norm_grad_apply;
+    job_run(&j, r->step);
+}
+
+/* (moments [, gamma, beta]) -> coef, rstd. The shift is made for the rounded scale: the mean maps to beta. */
+static void norm_coef_run(const struct run *r)
+{
+    const struct step *s = r->step;
+    const int64_t samples = s->in_dims[0].n[0], channels = s->in_dims[0].n[2];
+    const bool affine = s->node->n_in > 1;
+
+    for (int64_t i = 0; i < samples * channels; i++) {
+        const int64_t n = i / channels, c = i % channels, to = n * COEF_ROWS * channels + c;
+        const double mean = class_get(r->in[0], 2 * n * channels + c, s->type);
+        const double variance = class_get(r->in[0], (2 * n + 1) * channels + c, s->type);
+        const double rstd = 1 / sqrt(variance + s->node->attr.norm.eps);
+        double scale = rstd;
+
+        if (affine)
+            scale *= class_get(r->in[1], c, s->type);
+        class_put(r->out[0], to + COEF_SCALE * channels, scale, s->type);
+        scale = class_get(r->out[0], to + COEF_SCALE * channels, s->type);
+        class_put(r->out[0], to + COEF_SHIFT * channels,
+                  (affine ? class_get(r->in[2], c, s->type) : 0) - mean * scale, s->type);
+        class_put(r->out[0], to + COEF_SLOPE * channels, s->node->attr.norm.slope, s->type);
+        class_put(r->out[0], to + COEF_CENTRE * channels, mean, s->type);
+        class_put(r->out[1], i, rstd, s->type);
+    }
+}
+
+/* (sums, coef, rstd) -> back, dgamma, dbeta */
+static void norm_back_run(const struct run *r)
+{
+    const struct step *s = r->step;
+    const int64_t samples = s->in_dims[0].n[0], channels = s->in_dims[0].n[2];
+    const double voxels = (double)s->node->attr.count;
+
+    for (int64_t c = 0; c < channels; c++) {
+        double gamma = 0, beta = 0;
+
+        for (int64_t n = 0; n < samples; n++) {
+            const int64_t to = 3 * n * channels + c;
+            const double g = class_get(r->in[0], 2 * n * channels + c, s->type);
+            const double gz = class_get(r->in[0], (2 * n + 1) * channels + c, s->type);
+            const double scale = class_get(r->in[1], (n * COEF_ROWS + COEF_SCALE) * channels + c, s->type);
+            const double rstd = class_get(r->in[2], n * channels + c, s->type);
+
+            class_put(r->out[0], to, scale, s->type);
+            class_put(r->out[0], to + channels, -scale * rstd * rstd * (gz / voxels), s->type);
+            class_put(r->out[0], to + 2 * channels, -scale * (g / voxels), s->type);
+            gamma += gz * rstd;
+            beta += g;
+        }
+        class_put(r->out[1], c, gamma, s->type);
+        class_put(r->out[2], c, beta, s->type);
+    }
+}
+
+#define CLASS(NAME, name, prepare)                                                                           \
+    const struct kernel_class class_##name = {#name ".fused", OP_##NAME, class_all_real, prepare, name##_run};
+
+CLASS(MOMENTS, moments, image_prepare)
+CLASS(NORM_COEF, norm_coef, NULL)
+CLASS(STAGE, stage, image_prepare)
+CLASS(GATE, gate, image_prepare)
+CLASS(NORM_BACK, norm_back, NULL)
+CLASS(NORM_DX, norm_dx, image_prepare)
