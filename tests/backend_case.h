@@ -146,7 +146,7 @@ static inline bool case_run(const struct backend_case *c, const char *isa, int t
                      .threads = threads};
     const struct kernel_class *const *k;
     const void *in[CASE_IN];
-    struct run run = {&s, in, out, NULL};
+    struct run run = {.step = &s, .in = in, .out = out};
 
     assert_int_equal(backend_cpu(&b, isa, threads), ERR_OK);
     s.table = c->real == DT_F32 ? b.f32 : b.f64;

@@ -23,6 +23,16 @@ size_t class_align(size_t bytes)
     return (bytes + 63) / 64 * 64;
 }
 
+void class_strides(const struct dims *d, int64_t pitch, int64_t stride[DIMS_MAX])
+{
+    int64_t step = 1;
+
+    for (int a = (int)d->rank - 1; a >= 0; a--) {
+        stride[a] = step;
+        step *= a == d->rank - 1 ? pitch : d->n[a];
+    }
+}
+
 void class_put(void *p, int64_t at, double value, enum dtype real)
 {
     if (real == DT_F32)

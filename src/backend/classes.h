@@ -43,6 +43,8 @@ struct class_cut {
 struct class_cut class_cut_of(const struct step *s, const struct dims *x);
 /* Rounds a scratch size up to whole cache lines. */
 size_t class_align(size_t bytes);
+/* Element strides of a tensor whose rows along the last axis are `pitch` elements apart. */
+void class_strides(const struct dims *d, int64_t pitch, int64_t stride[DIMS_MAX]);
 /* Element `at` of a buffer of reals. */
 void class_put(void *p, int64_t at, double value, enum dtype real);
 double class_get(const void *p, int64_t at, enum dtype real);

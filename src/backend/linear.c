@@ -13,7 +13,8 @@ static_assert((int)COEF_SCALE == STAGE_SCALE && (int)COEF_SHIFT == STAGE_SHIFT &
                   (int)COEF_ROWS == STAGE_ROWS,
               "rows of coefficients");
 
-/* Which input or output of the op is x, w and y; -1 - k is output k. */
+/* Which input or output of the op is x, w and y; -1 - k is output k. x and y may be windows of wider buffers.
+ */
 struct roles {
     enum conv_dir dir;
     int x, w, y;
@@ -27,6 +28,11 @@ static const struct dims *dims_at(const struct step *s, int role)
 static void *buffer_at(const struct run *r, int role)
 {
     return role < 0 ? r->out[-1 - role] : (void *)(uintptr_t)r->in[role]; /* an input is only read */
+}
+
+static int64_t pitch_at(const struct run *r, int role)
+{
+    return role < 0 ? run_out_pitch(r, -1 - role) : run_in_pitch(r, role);
 }
 
 static struct roles roles_of(const struct step *s)
@@ -67,11 +73,19 @@ static bool conv_accepts(const struct step *s)
            !((unsigned)s->node->attr.conv.hooks & ~s->table->conv_hooks(&shape, roles_of(s).dir));
 }
 
+static unsigned mask_of(int input)
+{
+    return input < 0 ? 0 : 1u << input;
+}
+
 static void conv_prepare(struct step *s)
 {
     const struct conv_shape shape = conv_shape_of(s);
+    const struct roles role = roles_of(s);
 
-    s->work = s->table->conv_work(&shape, roles_of(s).dir, s->threads);
+    s->work = s->table->conv_work(&shape, role.dir, s->threads);
+    s->pitch_in = mask_of(role.x) | mask_of(role.y) | mask_of(conv_inputs_of(s->node).z);
+    s->pitch_out = role.dir != CONV_DW;
 }
 
 static const void *input_at(const struct run *r, int k)
@@ -89,15 +103,15 @@ static void conv_run(const struct run *r)
         .x = buffer_at(r, role.x),
         .w = buffer_at(r, role.w),
         .y = buffer_at(r, role.y),
-        .x_pitch = shape.ci,
-        .y_pitch = shape.co,
+        .x_pitch = pitch_at(r, role.x),
+        .y_pitch = pitch_at(r, role.y),
         .bias = input_at(r, at.bias),
         .x_stage = input_at(r, at.x_coef),
         .y_stage = input_at(r, at.y_coef),
         .sums = s->node->n_out > 1 ? r->out[1] : NULL,
         .z = input_at(r, at.z),
         .z_stage = input_at(r, at.z_coef),
-        .z_pitch = at.z < 0 ? 0 : s->out_dims[0].n[4],
+        .z_pitch = at.z < 0 ? 0 : run_in_pitch(r, at.z),
         .work = r->work,
         .threads = s->threads,
     };

@@ -6,41 +6,63 @@
 
 enum { ROW_PIECE = 4096 };
 
-/* A box of `extent` with the strides of two dense tensors, of which each may be the larger one. */
-static struct strided strided_box(const struct step *s, const struct dims *extent, const struct dims *from,
-                                  const struct dims *to)
+/* Where the elements of a run's input or output k are. */
+struct layout {
+    const struct dims *dims;
+    int64_t stride[DIMS_MAX];
+};
+
+static struct layout layout_in(const struct run *r, int k)
 {
-    int64_t from_stride[DIMS_MAX], to_stride[DIMS_MAX];
+    struct layout l = {.dims = &r->step->in_dims[k]};
+
+    class_strides(l.dims, run_in_pitch(r, k), l.stride);
+    return l;
+}
+
+static struct layout layout_out(const struct run *r)
+{
+    struct layout l = {.dims = &r->step->out_dims[0]};
+
+    class_strides(l.dims, run_out_pitch(r, 0), l.stride);
+    return l;
+}
+
+/* A box of `extent` in two tensors, of which each may be the larger one. */
+static struct strided strided_box(const struct step *s, const struct dims *extent, const struct layout *from,
+                                  const struct layout *to)
+{
     struct strided w = {.size = dtype_size(s->out_type[0])};
 
-    dims_strides(from, from_stride);
-    dims_strides(to, to_stride);
     for (int a = 0; a < extent->rank; a++)
-        strided_axis(&w, extent->n[a], from_stride[a], to_stride[a]);
+        strided_axis(&w, extent->n[a], from->stride[a], to->stride[a]);
     return w;
 }
 
-static int64_t offset_at(const struct dims *d, const int64_t at[])
+static int64_t offset_at(const struct layout *l, const int64_t at[])
 {
-    int64_t stride[DIMS_MAX], offset = 0;
+    int64_t offset = 0;
 
-    dims_strides(d, stride);
-    for (int a = 0; a < d->rank; a++)
-        offset += at[a] * stride[a];
+    for (int a = 0; a < l->dims->rank; a++)
+        offset += at[a] * l->stride[a];
     return offset;
+}
+
+static void pitched_prepare(struct step *s)
+{
+    s->pitch_in = ~0u;
+    s->pitch_out = 1;
 }
 
 static void broadcast_run(const struct run *r)
 {
     const struct step *s = r->step;
-    const struct dims *in = &s->in_dims[0], *out = &s->out_dims[0];
-    int64_t from[DIMS_MAX], to[DIMS_MAX];
+    const struct layout from = layout_in(r, 0), to = layout_out(r);
     struct strided w = {.size = dtype_size(s->out_type[0])};
 
-    dims_strides(in, from);
-    dims_strides(out, to);
-    for (int a = 0; a < out->rank; a++)
-        strided_axis(&w, out->n[a], in->rank && in->n[a] != 1 ? from[a] : 0, to[a]);
+    for (int a = 0; a < to.dims->rank; a++)
+        strided_axis(&w, to.dims->n[a], from.dims->rank && from.dims->n[a] != 1 ? from.stride[a] : 0,
+                     to.stride[a]);
     strided_copy(&w, r->out[0], r->in[0], s->threads);
 }
 
@@ -48,21 +70,20 @@ static void transpose_run(const struct run *r)
 {
     const struct step *s = r->step;
     const int *perm = s->node->attr.transpose.perm;
-    int64_t from[DIMS_MAX], to[DIMS_MAX];
+    const struct layout from = layout_in(r, 0), to = layout_out(r);
     struct strided w = {.size = dtype_size(s->out_type[0])};
 
-    dims_strides(&s->in_dims[0], from);
-    dims_strides(&s->out_dims[0], to);
-    for (int a = 0; a < s->out_dims[0].rank; a++)
-        strided_axis(&w, s->out_dims[0].n[a], from[perm[a]], to[a]);
+    for (int a = 0; a < to.dims->rank; a++)
+        strided_axis(&w, to.dims->n[a], from.stride[perm[a]], to.stride[a]);
     strided_copy(&w, r->out[0], r->in[0], s->threads);
 }
 
 static void slice_run(const struct run *r)
 {
     const struct step *s = r->step;
-    const struct strided w = strided_box(s, &s->out_dims[0], &s->in_dims[0], &s->out_dims[0]);
-    const int64_t at = offset_at(&s->in_dims[0], s->node->attr.box.start);
+    const struct layout from = layout_in(r, 0), to = layout_out(r);
+    const struct strided w = strided_box(s, to.dims, &from, &to);
+    const int64_t at = offset_at(&from, s->node->attr.box.start);
 
     strided_copy(&w, r->out[0], (const char *)r->in[0] + (size_t)at * w.size, s->threads);
 }
@@ -76,32 +97,42 @@ static void zero(void *to, size_t bytes, int threads)
         memset((char *)to + i * piece, 0, bytes - i * piece < piece ? bytes - i * piece : piece);
 }
 
+static void pad_prepare(struct step *s)
+{
+    s->pitch_in = 1;
+}
+
 static void pad_run(const struct run *r)
 {
     const struct step *s = r->step;
-    const struct strided w = strided_box(s, &s->in_dims[0], &s->in_dims[0], &s->out_dims[0]);
-    const int64_t at = offset_at(&s->out_dims[0], s->node->attr.box.start);
+    const struct layout from = layout_in(r, 0), to = layout_out(r);
+    const struct strided w = strided_box(s, from.dims, &from, &to);
+    const int64_t at = offset_at(&to, s->node->attr.box.start);
 
-    if (!dims_equal(&s->in_dims[0], &s->out_dims[0]))
-        zero(r->out[0], (size_t)dims_count(&s->out_dims[0]) * w.size, s->threads);
+    if (!dims_equal(from.dims, to.dims))
+        zero(r->out[0], (size_t)dims_count(to.dims) * w.size, s->threads);
     strided_copy(&w, (char *)r->out[0] + (size_t)at * w.size, r->in[0], s->threads);
 }
 
+/* The plan may have had inputs made in their places: nothing to do for these. */
 static void concat_run(const struct run *r)
 {
     const struct step *s = r->step;
     const unsigned axes = s->node->attr.axes;
+    const struct layout to = layout_out(r);
     int64_t at[DIMS_MAX] = {0};
     int axis = 0;
 
     while (!(axes & AXIS(axis)))
         axis++;
     for (int k = 0; k < s->node->n_in; k++) {
-        const struct strided w = strided_box(s, &s->in_dims[k], &s->in_dims[k], &s->out_dims[0]);
-        const int64_t offset = offset_at(&s->out_dims[0], at);
+        const struct layout from = layout_in(r, k);
+        const struct strided w = strided_box(s, from.dims, &from, &to);
+        char *place = (char *)r->out[0] + (size_t)offset_at(&to, at) * w.size;
 
-        strided_copy(&w, (char *)r->out[0] + (size_t)offset * w.size, r->in[k], s->threads);
-        at[axis] += s->in_dims[k].n[axis];
+        if (place != r->in[k])
+            strided_copy(&w, place, r->in[k], s->threads);
+        at[axis] += from.dims->n[axis];
     }
 }
 
@@ -214,13 +245,14 @@ static bool spatial(const struct step *s)
     return class_all_real(s) && s->in_dims[0].rank == 5;
 }
 
-const struct kernel_class class_broadcast = {"broadcast.strided", OP_BROADCAST, same_type, NULL,
+const struct kernel_class class_broadcast = {"broadcast.strided", OP_BROADCAST, same_type, pitched_prepare,
                                              broadcast_run};
-const struct kernel_class class_transpose = {"transpose.strided", OP_TRANSPOSE, same_type, NULL,
+const struct kernel_class class_transpose = {"transpose.strided", OP_TRANSPOSE, same_type, pitched_prepare,
                                              transpose_run};
-const struct kernel_class class_slice = {"slice.strided", OP_SLICE, same_type, NULL, slice_run};
-const struct kernel_class class_pad = {"pad.strided", OP_PAD, same_type, NULL, pad_run};
-const struct kernel_class class_concat = {"concat.strided", OP_CONCAT, same_type, NULL, concat_run};
+const struct kernel_class class_slice = {"slice.strided", OP_SLICE, same_type, pitched_prepare, slice_run};
+const struct kernel_class class_pad = {"pad.strided", OP_PAD, same_type, pad_prepare, pad_run};
+const struct kernel_class class_concat = {"concat.strided", OP_CONCAT, same_type, pitched_prepare,
+                                          concat_run};
 const struct kernel_class class_one_hot = {"one_hot.rows", OP_ONE_HOT, class_all_real, NULL, one_hot_run};
 const struct kernel_class class_nearest = {"nearest.lines", OP_NEAREST, spatial, NULL, nearest_run};
 const struct kernel_class class_nearest_back = {"nearest_back.lines", OP_NEAREST_BACK, spatial, NULL,

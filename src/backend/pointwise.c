@@ -19,13 +19,13 @@ struct operand {
 };
 
 /* Joins axes, then names the two cases that matter: the same shape, and repetition of its trailing axes. */
-static void operand_make(struct operand *o, const void *data, const struct dims *in, const struct dims *out)
+static void operand_make(struct operand *o, const void *data, const struct dims *in, int64_t pitch,
+                         const struct dims *out)
 {
     int64_t stride[DIMS_MAX] = {0};
 
     *o = (struct operand){.data = data};
-    if (in->rank)
-        dims_strides(in, stride);
+    class_strides(in, pitch, stride);
     for (int i = 0; i < out->rank; i++) {
         const int64_t n = out->n[i], step = in->rank && in->n[i] != 1 ? stride[i] : 0;
         const int last = o->axes - 1;
@@ -48,35 +48,69 @@ static void operand_make(struct operand *o, const void *data, const struct dims 
         o->period = o->extent[1];
 }
 
-/* Elements first .. first + n - 1 into `to`, along an odometer over the joined axes. */
-static void operand_gather(const struct operand *o, char *to, int64_t first, int64_t n, size_t size)
+/* A place in an operand, and the elements from there to the end of the innermost axis. */
+struct walk {
+    int64_t at[DIMS_MAX], offset, run;
+};
+
+static void walk_start(struct walk *w, const struct operand *o, int64_t first)
+{
+    w->offset = 0;
+    for (int a = o->axes - 1; a >= 0; a--) {
+        w->at[a] = first % o->extent[a];
+        first /= o->extent[a];
+        w->offset += w->at[a] * o->stride[a];
+    }
+    w->run = o->extent[o->axes - 1] - w->at[o->axes - 1];
+}
+
+static void walk_on(struct walk *w, const struct operand *o, int64_t n)
 {
     const int last = o->axes - 1;
-    int64_t at[DIMS_MAX], from = 0;
 
-    for (int a = last; a >= 0; a--) {
-        at[a] = first % o->extent[a];
-        first /= o->extent[a];
-        from += at[a] * o->stride[a];
+    w->offset += n * o->stride[last];
+    w->at[last] += n;
+    for (int a = last; a > 0 && w->at[a] == o->extent[a]; a--) {
+        w->offset += o->stride[a - 1] - w->at[a] * o->stride[a];
+        w->at[a] = 0;
+        w->at[a - 1]++;
     }
-    while (n > 0) {
-        const int64_t run = int64_min(n, o->extent[last] - at[last]);
-        const char *src = o->data + (size_t)from * size;
+    w->run = o->extent[last] - w->at[last];
+}
 
-        if (o->stride[last])
-            memcpy(to, src, (size_t)run * size);
+/* Elements first .. first + n - 1 into `to`. */
+static void operand_gather(const struct operand *o, char *to, int64_t first, int64_t n, size_t size)
+{
+    struct walk w;
+
+    for (walk_start(&w, o, first); n > 0;) {
+        const int64_t run = int64_min(n, w.run);
+        const char *from = o->data + (size_t)w.offset * size;
+
+        if (o->stride[o->axes - 1])
+            memcpy(to, from, (size_t)run * size);
         else
             for (int64_t i = 0; i < run; i++)
-                memcpy(to + (size_t)i * size, src, size);
+                memcpy(to + (size_t)i * size, from, size);
         to += (size_t)run * size;
         n -= run;
-        from += run * o->stride[last];
-        at[last] += run;
-        for (int a = last; a > 0 && at[a] == o->extent[a]; a--) {
-            from += o->stride[a - 1] - at[a] * o->stride[a];
-            at[a] = 0;
-            at[a - 1]++;
-        }
+        walk_on(&w, o, run);
+    }
+}
+
+/* The other way, for an output that is a window of a wider buffer. */
+static void operand_scatter(const struct operand *o, char *out, const char *from, int64_t first, int64_t n,
+                            size_t size)
+{
+    struct walk w;
+
+    for (walk_start(&w, o, first); n > 0;) {
+        const int64_t run = int64_min(n, w.run);
+
+        memcpy(out + (size_t)w.offset * size, from, (size_t)run * size);
+        from += (size_t)run * size;
+        n -= run;
+        walk_on(&w, o, run);
     }
 }
 
@@ -93,6 +127,7 @@ static void repeat(char *to, const char *from, int64_t period, int64_t n, size_t
 struct job {
     const struct operand *operand;
     int operands;
+    struct operand to; /* how the output lies */
     char *out;
     int64_t count;
     size_t size;
@@ -112,6 +147,7 @@ static void block_run(const struct job *j, struct room *room, int64_t first, boo
     const int64_t n = int64_min(BLOCK, j->count - first);
     const void *in[OPERANDS] = {0};
     char *out = j->out + (size_t)first * j->size;
+    const bool aside = stream || !j->to.dense;
 
     for (int k = 0; k < j->operands; k++) {
         const struct operand *o = &j->operand[k];
@@ -125,8 +161,10 @@ static void block_run(const struct job *j, struct room *room, int64_t first, boo
             in[k] = room->operand[k];
         }
     }
-    j->map(stream ? room->out : out, in, n, j->p);
-    if (stream)
+    j->map(aside ? room->out : out, in, n, j->p);
+    if (!j->to.dense)
+        operand_scatter(&j->to, j->out, room->out, first, n, j->size);
+    else if (stream)
         j->table->stream_copy(out, room->out, n);
 }
 
@@ -150,6 +188,12 @@ static void job_run(const struct job *j, const struct step *s)
     }
 }
 
+static void pointwise_prepare(struct step *s)
+{
+    s->pitch_in = (1u << OPERANDS) - 1;
+    s->pitch_out = 1;
+}
+
 static void pointwise_run(const struct run *r)
 {
     const struct step *s = r->step;
@@ -158,11 +202,19 @@ static void pointwise_run(const struct run *r)
     const bool clamp = s->node->id == OP_CLAMP;
     const double p[2] = {clamp ? attr->clamp.lo : attr->scalar, clamp ? attr->clamp.hi : 0};
     struct operand operand[OPERANDS];
-    struct job j = {operand, s->node->n_in,       r->out[0], dims_count(&s->out_dims[0]), dtype_size(s->type),
-                    t,       t->map[s->node->id], p};
+    struct job j = {.operand = operand,
+                    .operands = s->node->n_in,
+                    .out = r->out[0],
+                    .count = dims_count(&s->out_dims[0]),
+                    .size = dtype_size(s->type),
+                    .table = t,
+                    .map = t->map[s->node->id],
+                    .p = p};
 
     for (int k = 0; k < j.operands; k++)
-        operand_make(&operand[k], r->in[k], &s->in_dims[k], &s->out_dims[0]);
+        operand_make(&operand[k], r->in[k], &s->in_dims[k], run_in_pitch(r, k), &s->out_dims[0]);
+    operand_make(&j.to, r->out[0], &s->out_dims[0], run_out_pitch(r, 0), &s->out_dims[0]);
+    j.to.dense |= j.to.axes == 0;
     job_run(&j, s);
 }
 
@@ -230,7 +282,8 @@ static void cast_run(const struct run *r)
 }
 
 #define CLASS(NAME, name)                                                                                    \
-    const struct kernel_class class_##name = {#name ".map", OP_##NAME, class_all_real, NULL, pointwise_run};
+    const struct kernel_class class_##name = {#name ".map", OP_##NAME, class_all_real, pointwise_prepare,    \
+                                              pointwise_run};
 
 CLASS(ADD, add)
 CLASS(SUB, sub)

@@ -51,7 +51,8 @@ static void reduction_cut(struct reduction *d)
     d->chunks = steps > 0 ? int64_ceil_div(steps, d->chunk) : 1;
 }
 
-static void reduction_make(struct reduction *d, const struct step *s)
+/* Rows of the last axis `pitch` elements apart. */
+static void reduction_make(struct reduction *d, const struct step *s, int64_t pitch)
 {
     const struct dims *in = &s->in_dims[0];
     const unsigned axes = s->node->attr.axes;
@@ -79,7 +80,7 @@ static void reduction_make(struct reduction *d, const struct step *s)
             axis_push(d->kept, d->kept_stride, &d->kept_axes, in->n[a], step);
         first = false;
         reduced = now;
-        step *= in->n[a];
+        step *= a == in->rank - 1 ? pitch : in->n[a];
     }
     for (int i = 0; i < d->kept_axes; i++)
         d->outputs *= d->kept[i];
@@ -212,11 +213,15 @@ static void combine(const struct job *j, int64_t output, int64_t width)
 
 static void reduce_prepare(struct step *s)
 {
+    const struct dims *in = &s->in_dims[0];
+    const int64_t row = in->rank ? in->n[in->rank - 1] : 1;
     struct reduction d;
 
-    reduction_make(&d, s);
+    reduction_make(&d, s, row);
     s->work =
         d.chunks == 1 ? 0 : (size_t)(d.outputs * d.chunks * (d.last_reduced ? 1 : d.last)) * sizeof(double);
+    /* rows alone, unfolded: the order of additions does not depend on the pitch */
+    s->pitch_in = !d.last_reduced && d.last == row && fused_of(s)->norm_fold(row) == 1;
 }
 
 static void reduce_run(const struct run *r)
@@ -225,7 +230,7 @@ static void reduce_run(const struct run *r)
     struct reduction d;
     const struct job j = {&d, fused_of(s), r->in[0], r->out[0], r->work, dtype_size(s->type)};
 
-    reduction_make(&d, s);
+    reduction_make(&d, s, run_in_pitch(r, 0));
     const int64_t blocks = d.last_reduced ? 1 : d.col_blocks, items = d.outputs * d.chunks * blocks;
     const int64_t weight =
         d.last_reduced ? d.chunk * int64_min(d.last, RUN) : int64_min(d.chunk, d.rows) * d.cols;

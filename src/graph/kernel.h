@@ -10,7 +10,7 @@
 
 struct kernel_table; /* the backend's functions for one element type */
 
-/* One step of a program as kernels see it. Buffers are dense; sizes are the node's. */
+/* One step of a program as kernels see it. Sizes are the node's. */
 struct step {
     const struct node *node;
     const struct dims *in_dims, *out_dims;
@@ -20,6 +20,8 @@ struct step {
     const struct kernel_table *table; /* for `type` and the chosen instruction set */
     size_t work;                      /* set by prepare: bytes of scratch */
     unsigned spare; /* set by prepare: bit k: output k need not be made; NULL if nobody reads it */
+    /* set by prepare: bit k: input (output) k may be a window of the last axis of a wider buffer */
+    unsigned pitch_in, pitch_out;
 };
 
 struct run {
@@ -27,7 +29,25 @@ struct run {
     const void *const *in;
     void *const *out;
     void *work; /* 64-byte aligned */
+    /* elements from row to row of the last axis; 0, or no list: dense */
+    const int64_t *in_pitch, *out_pitch;
 };
+
+static inline int64_t run_pitch(const int64_t *pitch, int k, const struct dims *d)
+{
+    return pitch && pitch[k] ? pitch[k] : d->rank ? d->n[d->rank - 1] : 1;
+}
+
+/* Elements from row to row of the last axis of input (output) k. */
+static inline int64_t run_in_pitch(const struct run *r, int k)
+{
+    return run_pitch(r->in_pitch, k, &r->step->in_dims[k]);
+}
+
+static inline int64_t run_out_pitch(const struct run *r, int k)
+{
+    return run_pitch(r->out_pitch, k, &r->step->out_dims[k]);
+}
 
 struct kernel_class {
     const char *name;

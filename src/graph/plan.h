@@ -1,32 +1,51 @@
-/* The memory plan: where every value of a program lies. Values are inputs (the caller's buffer), states (the
- * store's), views of another value, or blocks of one arena, placed largest first at the lowest offset free
- * over their whole life. */
+/* The memory plan: where every edition of a value lies. Editions are inputs (the caller's buffer), states
+ * (the store's), or lie in a block of one arena, which several may share: views, results written over an
+ * operand that dies, windows of the last axis (a slice reads its source, what is joined is made in its
+ * place). Blocks are placed largest first at the lowest offset free over their whole life. */
 #ifndef D4M_GRAPH_PLAN_H
 #define D4M_GRAPH_PLAN_H
 
-#include "graph/graph.h"
-#include "graph/kernel.h"
+#include "graph/schedule.h"
+
+/* Blocks begin on cache lines. */
+static inline size_t mem_plan_aligned(size_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}
 
 enum place { PLACE_NONE, PLACE_ARENA, PLACE_INPUT, PLACE_STATE, PLACE_CONSTANT };
 
 struct spot {
     enum place place;
-    uint32_t root; /* the value whose storage this is (itself, or the one it is a view of or written over) */
-    size_t bytes, offset; /* of a root in the arena */
-    int first, last;      /* steps between which a root lives; constants and outputs live throughout */
+    uint32_t root; /* the edition whose storage this one's is part of; itself: a block */
+    uint32_t next; /* the next edition of the same root, in a ring */
+    bool kept;     /* lives to the end: an output, a constant or the value of an assignment */
+    bool rigid;    /* who makes or reads it cannot do with a window of the last axis */
+    int read;      /* last turn that reads it or a view of it */
+    size_t shift;  /* bytes behind the root's start */
+    int64_t pitch; /* elements from row to row of the last axis; 0: dense */
+    /* of a root: */
+    size_t bytes, offset;
+    int first, last; /* turns between which it lives */
+    int written;     /* last turn that writes into it */
 };
 
 struct mem_plan {
-    struct spot *spot;   /* per value id */
+    struct spot *spot;   /* per edition */
     size_t arena;        /* bytes, scratch included */
-    size_t *work_offset; /* per step */
-    int first_update;    /* first step that writes a state; `steps` if none */
+    size_t *work_offset; /* per turn */
+    size_t *live;        /* per turn: bytes that must exist at once */
+    size_t peak;         /* the largest of them: no plan of this schedule needs less */
+    bool *done;          /* per turn: nothing to run, its outputs are views */
+    int first_update;    /* first turn that writes a state; `count` if none */
     bool *in_place;      /* per assignment: the value is already in the state's storage */
 };
 
-/* steps[i] is the i-th step's node and scratch, in order. */
-MUST_USE enum err mem_plan_make(struct mem_plan *m, const struct graph *g, const struct step *steps,
-                                int count);
+/* Everything but the offsets: what a schedule needs, without placing it. `windows`: slices and what is joined
+ * may be windows of wider blocks where that does not raise the peak. */
+MUST_USE enum err mem_plan_share(struct mem_plan *m, const struct schedule *s, bool windows);
+/* With offsets; of the plans with windows and without the one with the smaller arena. */
+MUST_USE enum err mem_plan_make(struct mem_plan *m, const struct schedule *s);
 void mem_plan_free(struct mem_plan *m);
 
 #endif

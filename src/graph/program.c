@@ -14,7 +14,7 @@ struct bound {
     uint32_t id;
 };
 
-struct copy { /* an assignment that is not done in place */
+struct copy { /* an assignment that is not done in place; editions */
     uint32_t state, value, when;
     size_t bytes;
 };
@@ -22,12 +22,14 @@ struct copy { /* an assignment that is not done in place */
 struct program {
     struct graph *g; /* owned: steps point at its nodes */
     struct step *steps;
-    const struct kernel_class **kernel;
-    int count;
+    const struct kernel_class **kernel; /* per step; NULL: a view */
+    int count;                          /* steps */
+    struct schedule schedule;
     struct mem_plan plan;
     unsigned char *arena;
-    void **at;   /* per value id: its storage */
-    void **args; /* inputs then outputs of the running step */
+    void **at;      /* per edition: its storage */
+    void **args;    /* inputs then outputs of the running step */
+    int64_t *pitch; /* theirs */
     struct copy *copies;
     int n_copies;
     atomic_int *stop;
@@ -73,11 +75,7 @@ static enum err make_steps(struct program *p, const struct compile *c)
 
     p->steps = mem_new(nodes, sizeof *p->steps);
     p->kernel = mem_new(nodes, sizeof *p->kernel);
-    p->seconds = mem_new(nodes, sizeof *p->seconds);
-    p->start = mem_new(nodes, sizeof *p->start);
-    p->last = mem_new(nodes, sizeof *p->last);
-    p->calls = mem_new(nodes, sizeof *p->calls);
-    if (!live || !p->steps || !p->kernel || !p->seconds || !p->start || !p->last || !p->calls)
+    if (!live || !p->steps || !p->kernel)
         err = ERR_MEMORY;
     for (int i = 0; !err && i < graph_count(p->g); i++)
         if (live[i] && !(graph_at(p->g, i)->op->flags & OP_SOURCE))
@@ -100,49 +98,76 @@ static void fill_constant(void *to, const struct node *n)
     }
 }
 
-static uint32_t root_id(const struct program *p, uint32_t id)
+/* Every step once, in the graph's order. */
+static enum err make_schedule(struct program *p)
 {
-    while (p->plan.spot[id].root != id)
-        id = p->plan.spot[id].root;
-    return id;
+    int *order = mem_new((size_t)p->count + 1, sizeof *order);
+    enum err err = order ? ERR_OK : ERR_MEMORY;
+
+    for (int i = 0; !err && i < p->count; i++)
+        order[i] = i;
+    if (!err)
+        err = schedule_make(&p->schedule, p->g, p->steps, order, p->count);
+    mem_free(order);
+    return err;
+}
+
+static const struct node *edition_node(const struct program *p, uint32_t edition)
+{
+    return graph_node_of(p->g, (val){p->schedule.value[edition]});
+}
+
+static enum err make_room(struct program *p)
+{
+    size_t widest = 1, turns = (size_t)p->schedule.count + 1;
+
+    for (int i = 0; i < p->count; i++) {
+        size_t wide = (size_t)(p->steps[i].node->n_in + p->steps[i].node->n_out);
+        widest = wide > widest ? wide : widest;
+    }
+    p->at = mem_new((size_t)p->schedule.editions + 1, sizeof *p->at);
+    p->args = mem_new(widest, sizeof *p->args);
+    p->pitch = mem_new(widest, sizeof *p->pitch);
+    p->seconds = mem_new(turns, sizeof *p->seconds);
+    p->start = mem_new(turns, sizeof *p->start);
+    p->last = mem_new(turns, sizeof *p->last);
+    p->calls = mem_new(turns, sizeof *p->calls);
+    p->arena = mem_big_new(p->plan.arena + 64);
+    return p->at && p->args && p->pitch && p->seconds && p->start && p->last && p->calls && p->arena
+               ? ERR_OK
+               : ERR_MEMORY;
 }
 
 static enum err place_values(struct program *p, struct store *store)
 {
-    uint32_t values = graph_values(p->g);
-    int widest = 1;
-
-    for (int i = 0; i < p->count; i++)
-        if (p->steps[i].node->n_in + p->steps[i].node->n_out > widest)
-            widest = p->steps[i].node->n_in + p->steps[i].node->n_out;
-    p->at = mem_new((size_t)values + 1, sizeof *p->at);
-    p->args = mem_new((size_t)widest, sizeof *p->args);
-    p->arena = mem_big_new(p->plan.arena + 64);
-    if (!p->at || !p->args || !p->arena)
-        return ERR_MEMORY;
-    for (uint32_t id = 1; id <= values; id++) {
-        const struct node *n = graph_node_of(p->g, (val){id});
-        const struct spot *s = &p->plan.spot[id];
+    TRY(make_room(p));
+    for (uint32_t e = 1; e <= p->schedule.editions; e++) {
+        const struct node *n = edition_node(p, e);
+        const struct spot *s = &p->plan.spot[e];
         struct tensor *t;
-        if (s->root != id)
+        if (s->root != e)
             continue;
         if (n->id == OP_STATE) {
             TRY(store_need(store, n->attr.name, n->out_type[0], n->out_dims[0], &t));
-            p->at[id] = t->data;
+            p->at[e] = t->data;
         } else if (s->place != PLACE_INPUT && s->first >= 0) {
-            p->at[id] = p->arena + s->offset;
+            p->at[e] = p->arena + s->offset;
         }
-        if (n->id == OP_CONSTANT && p->at[id])
-            fill_constant(p->at[id], n);
+        if (n->id == OP_CONSTANT && p->at[e])
+            fill_constant(p->at[e], n);
     }
-    for (uint32_t id = 1; id <= values; id++)
-        p->at[id] = p->at[root_id(p, id)];
+    for (uint32_t e = 1; e <= p->schedule.editions; e++) {
+        const struct spot *s = &p->plan.spot[e];
+        if (s->root != e && p->at[s->root])
+            p->at[e] = (unsigned char *)p->at[s->root] + s->shift;
+    }
     return ERR_OK;
 }
 
 static enum err make_copies(struct program *p)
 {
     const struct graph_assignment *a;
+    const uint32_t *latest = p->schedule.latest;
     int n = graph_assignments(p->g, &a);
 
     p->copies = mem_new((size_t)n + 1, sizeof *p->copies);
@@ -152,7 +177,7 @@ static enum err make_copies(struct program *p)
         struct dims d = graph_dims(p->g, a[i].state);
         if (!p->plan.in_place[i])
             p->copies[p->n_copies++] =
-                (struct copy){a[i].state.id, a[i].value.id, a[i].when.id,
+                (struct copy){latest[a[i].state.id], latest[a[i].value.id], latest[a[i].when.id],
                               (size_t)dims_count(&d) * dtype_size(graph_type(p->g, a[i].state))};
     }
     return ERR_OK;
@@ -173,7 +198,8 @@ static enum err compile(struct program *p, struct graph *expanded, struct store 
     p->g = expanded;
     p->stop = c->stop;
     TRY(make_steps(p, c));
-    TRY(mem_plan_make(&p->plan, p->g, p->steps, p->count));
+    TRY(make_schedule(p));
+    TRY(mem_plan_make(&p->plan, &p->schedule));
     TRY(check_memory(p, c));
     TRY(place_values(p, store));
     return make_copies(p);
@@ -211,6 +237,7 @@ void program_free(struct program *p)
         pass_step_clear(&p->steps[i]);
     mem_big_free(p->arena, p->plan.arena + 64);
     mem_plan_free(&p->plan);
+    schedule_free(&p->schedule);
     graph_free(p->g);
     mem_free(p->steps);
     mem_free(p->kernel);
@@ -220,6 +247,7 @@ void program_free(struct program *p)
     mem_free(p->calls);
     mem_free(p->at);
     mem_free(p->args);
+    mem_free(p->pitch);
     mem_free(p->copies);
     mem_free(p);
 }
@@ -230,10 +258,10 @@ enum err program_bind(struct program *p, const char *input, const void *data)
 {
     bool found = false;
 
-    for (uint32_t id = 1; id <= graph_values(p->g); id++) {
-        const struct node *root = graph_node_of(p->g, (val){root_id(p, id)});
+    for (uint32_t e = 1; e <= p->schedule.editions; e++) {
+        const struct node *root = edition_node(p, p->plan.spot[e].root);
         if (root->id == OP_INPUT && !strcmp(root->attr.name, input)) {
-            p->at[id] = (void *)(uintptr_t)data; /* kernels only read inputs */
+            p->at[e] = (void *)(uintptr_t)data; /* kernels only read inputs */
             found = true;
         }
     }
@@ -250,34 +278,41 @@ static enum err check_bound(const struct program *p)
     return ERR_OK;
 }
 
-static void run_step(struct program *p, int i)
+static void run_turn(struct program *p, int i)
 {
-    const struct step *s = &p->steps[i];
-    const struct node *n = s->node;
-    struct run r = {.step = s, .in = (const void *const *)p->args, .out = p->args + n->n_in};
+    const struct turn *t = &p->schedule.turn[i];
+    const struct step *s = &p->steps[t->step];
+    const struct kernel_class *k = p->kernel[t->step];
+    const int ins = s->node->n_in;
+    struct run r = {.step = s,
+                    .in = (const void *const *)p->args,
+                    .out = p->args + ins,
+                    .work = p->arena + p->plan.work_offset[i],
+                    .in_pitch = p->pitch,
+                    .out_pitch = p->pitch + ins};
 
-    if (!p->kernel[i])
+    if (p->plan.done[i])
         return; /* a view */
-    for (int k = 0; k < n->n_in; k++)
-        p->args[k] = p->at[n->in[k].id];
-    for (int k = 0; k < n->n_out; k++)
-        p->args[n->n_in + k] = p->at[node_out(n, k).id];
-    r.work = p->arena + p->plan.work_offset[i];
+    for (int j = 0; j < ins + s->node->n_out; j++) {
+        uint32_t e = j < ins ? t->in[j] : t->out + (uint32_t)(j - ins);
+        p->args[j] = p->at[e];
+        p->pitch[j] = p->plan.spot[e].pitch;
+    }
     if (p->timing) {
         p->start[i] = clock_now();
-        p->kernel[i]->run(&r);
+        k->run(&r);
         p->last[i] = clock_now() - p->start[i];
         p->seconds[i] += p->last[i];
         p->calls[i]++;
     } else {
-        p->kernel[i]->run(&r);
+        k->run(&r);
     }
 }
 
-static double scalar_at(const struct program *p, uint32_t id)
+static double scalar_at(const struct program *p, uint32_t edition)
 {
-    const void *data = p->at[id];
-    enum dtype type = graph_type(p->g, (val){id});
+    const void *data = p->at[edition];
+    enum dtype type = graph_type(p->g, (val){p->schedule.value[edition]});
 
     if (!data)
         return NAN;
@@ -289,10 +324,10 @@ static double scalar_at(const struct program *p, uint32_t id)
 enum err program_run(struct program *p)
 {
     TRY(check_bound(p));
-    for (int i = 0; i < p->count; i++) {
+    for (int i = 0; i < p->schedule.count; i++) {
         if (p->stop && i <= p->plan.first_update && atomic_load(p->stop))
             return err_set(ERR_STOPPED, "stopped");
-        run_step(p, i);
+        run_turn(p, i);
     }
     for (int i = 0; i < p->n_copies; i++) {
         const struct copy *c = &p->copies[i];
@@ -317,27 +352,38 @@ const void *program_output(const struct program *p, const char *name)
 {
     const struct graph_named *o = find_output(p, name);
 
-    return o ? p->at[o->v.id] : NULL;
+    return o ? p->at[p->schedule.latest[o->v.id]] : NULL;
 }
 
 double program_scalar(const struct program *p, const char *name)
 {
     const struct graph_named *o = find_output(p, name);
 
-    return o ? scalar_at(p, o->v.id) : NAN;
+    return o ? scalar_at(p, p->schedule.latest[o->v.id]) : NAN;
 }
 
 /* ---- replay: who made the first value that is not finite? ---- */
 
-static bool all_finite(const struct program *p, val v)
+static bool row_finite(const void *data, enum dtype type, int64_t n)
 {
-    struct dims d = graph_dims(p->g, v);
-    const void *data = p->at[v.id];
-    enum dtype type = graph_type(p->g, v);
-
-    for (int64_t i = 0; i < dims_count(&d); i++)
+    for (int64_t i = 0; i < n; i++)
         if (type == DT_F32 ? !isfinite(((const float *)data)[i])
                            : type == DT_F64 && !isfinite(((const double *)data)[i]))
+            return false;
+    return true;
+}
+
+static bool all_finite(const struct program *p, uint32_t edition)
+{
+    const val v = {p->schedule.value[edition]};
+    const struct dims d = graph_dims(p->g, v);
+    const enum dtype type = graph_type(p->g, v);
+    const int64_t count = dims_count(&d), pitch = p->plan.spot[edition].pitch,
+                  row = pitch ? d.n[d.rank - 1] : count;
+    const char *data = p->at[edition];
+
+    for (int64_t i = 0; count && i < count / row; i++)
+        if (!row_finite(data + (size_t)(i * pitch) * dtype_size(type), type, row))
             return false;
     return true;
 }
@@ -346,8 +392,7 @@ static bool blame_sources(const struct program *p, struct str *culprit)
 {
     for (int i = 0; i < graph_count(p->g); i++) {
         const struct node *n = graph_at(p->g, i);
-        if ((n->id == OP_INPUT || n->id == OP_STATE) && p->at[n->first_out] &&
-            !all_finite(p, node_out(n, 0))) {
+        if ((n->id == OP_INPUT || n->id == OP_STATE) && p->at[n->first_out] && !all_finite(p, n->first_out)) {
             str_addf(culprit, "%s %s", n->id == OP_INPUT ? "input" : "state", n->attr.name);
             return true;
         }
@@ -361,10 +406,11 @@ enum err program_replay(struct program *p, struct str *culprit)
     if (blame_sources(p, culprit))
         return str_status(culprit);
     for (int i = 0; i < p->plan.first_update; i++) {
-        const struct node *n = p->steps[i].node;
-        run_step(p, i);
-        for (int k = 0; k < n->n_out; k++)
-            if (p->at[node_out(n, k).id] && !all_finite(p, node_out(n, k))) {
+        const struct turn *t = &p->schedule.turn[i];
+        const struct node *n = p->steps[t->step].node;
+        run_turn(p, i);
+        for (uint32_t e = t->out; e < t->out + (uint32_t)n->n_out; e++)
+            if (p->at[e] && !all_finite(p, e)) {
                 str_addf(culprit, "%s in %s", n->op->name, n->scope[0] ? n->scope : "the graph");
                 return str_status(culprit);
             }
@@ -420,16 +466,16 @@ static double step_bytes(const struct step *s)
 void program_timing(struct program *p, bool on)
 {
     p->timing = on;
-    memset(p->seconds, 0, (size_t)p->count * sizeof *p->seconds);
-    memset(p->calls, 0, (size_t)p->count * sizeof *p->calls);
+    memset(p->seconds, 0, (size_t)p->schedule.count * sizeof *p->seconds);
+    memset(p->calls, 0, (size_t)p->schedule.count * sizeof *p->calls);
 }
 
 int program_times(const struct program *p, struct program_time *list, int room)
 {
     int n = 0;
 
-    for (int i = 0; i < p->count; i++) {
-        const struct step *s = &p->steps[i];
+    for (int i = 0; i < p->schedule.count; i++) {
+        const struct step *s = turn_step(&p->schedule, i);
         int at = 0;
         if (!p->calls[i])
             continue;
@@ -449,13 +495,13 @@ int program_times(const struct program *p, struct program_time *list, int room)
 
 bool program_step_at(const struct program *p, int i, struct program_step *out)
 {
-    const struct step *s = &p->steps[i];
+    const struct step *s = i < p->schedule.count ? turn_step(&p->schedule, i) : NULL;
 
-    if (i >= p->count)
+    if (!s)
         return false;
     *out = (struct program_step){
         .op = s->node->op->name,
-        .kernel = p->kernel[i] ? p->kernel[i]->name : "view",
+        .kernel = p->plan.done[i] ? "view" : p->kernel[p->schedule.turn[i].step]->name,
         .scope = s->node->scope,
         .dims = s->out_dims[0],
         .type = s->out_type[0],
@@ -474,14 +520,18 @@ void program_dump(const struct program *p, struct str *out)
     char text[160];
 
     str_addf(out, "%d steps, arena %.3f MB\n", p->count, (double)p->plan.arena * 1e-6);
-    for (int i = 0; i < p->count; i++) {
-        const struct node *n = p->steps[i].node;
-        const struct spot *s = &p->plan.spot[root_id(p, n->first_out)];
-        str_addf(out, "%4d %-14s %-12s %s %-28s at %zu+%zu work %zu", i, n->op->name,
-                 p->kernel[i] ? p->kernel[i]->name : "view", dtype_name(n->out_type[0]),
-                 dims_text(&n->out_dims[0], text), s->offset, s->bytes, p->steps[i].work);
+    for (int i = 0; i < p->schedule.count; i++) {
+        const struct turn *t = &p->schedule.turn[i];
+        const struct node *n = p->steps[t->step].node;
+        const struct spot *spot = &p->plan.spot[t->out], *s = &p->plan.spot[spot->root];
+        str_addf(out, "%4d %-14s %-12s %s %-28s at %zu+%zu work %zu live %zu", i, n->op->name,
+                 p->plan.done[i] ? "view" : p->kernel[t->step]->name, dtype_name(n->out_type[0]),
+                 dims_text(&n->out_dims[0], text), s->offset + spot->shift, s->bytes, p->steps[t->step].work,
+                 p->plan.live[i]);
+        if (spot->pitch)
+            str_addf(out, " pitch %lld", (long long)spot->pitch);
         if (p->calls[i])
             str_addf(out, " %.3f ms", 1e3 * p->seconds[i] / (double)p->calls[i]);
-        str_addf(out, "  %s\n", n->scope);
+        str_addf(out, "  %s%s\n", n->scope, t->again ? " again" : "");
     }
 }

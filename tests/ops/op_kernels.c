@@ -92,7 +92,8 @@ static bool kernel_start(struct bench_run *b, const struct trial *t, const struc
 
 static void kernel_call(struct bench_run *b, const struct trial *t)
 {
-    struct run r = {&b->s, (const void *const *)b->in, (void *const *)b->out, b->work};
+    struct run r = {
+        .step = &b->s, .in = (const void *const *)b->in, .out = (void *const *)b->out, .work = b->work};
 
     b->k->run(&r);
     for (int k = 0; k < t->c.n_in; k++)
@@ -170,13 +171,105 @@ static void in_place(struct bench_run *first, const struct trial *t, const struc
         assert_true(kernel_start(&b, t, backend, real));
         memcpy(out, b.out, sizeof out);
         out[0] = b.in[k];
-        r = (struct run){&b.s, (const void *const *)b.in, out, b.work};
+        r = (struct run){.step = &b.s, .in = (const void *const *)b.in, .out = out, .work = b.work};
         b.k->run(&r);
         if (memcmp(b.in[k], first->out[0], first->out_bytes[0]))
             fail_msg("%s, sample %d: %s differs when it writes over input %d", t->row->name, t->number,
                      b.k->name, k);
         kernel_end(&b);
     }
+}
+
+/* ---- windows of the last axis ---- */
+
+enum { BEFORE = 3, AFTER = 5 };
+
+static int64_t row_length(const struct dims *d)
+{
+    return d->rank ? d->n[d->rank - 1] : 1;
+}
+
+/* A buffer whose rows lie between foreign numbers, guarded; *start is its first element. */
+static unsigned char *window_make(const struct dims *d, size_t size, size_t *bytes, unsigned char **start)
+{
+    unsigned char *whole;
+
+    *bytes = (size_t)(dims_count(d) / row_length(d) * (row_length(d) + BEFORE + AFTER)) * size;
+    whole = guarded(*bytes);
+    memset(whole, 0x5A, *bytes);
+    *start = whole + BEFORE * size;
+    return whole;
+}
+
+static void window_rows(unsigned char *start, unsigned char *dense, const struct dims *d, size_t size,
+                        bool in)
+{
+    const size_t row = (size_t)row_length(d) * size, pitch = row + (BEFORE + AFTER) * size;
+
+    for (size_t i = 0; i < (size_t)(dims_count(d) / row_length(d)); i++)
+        memcpy(in ? start + i * pitch : dense + i * row, in ? dense + i * row : start + i * pitch, row);
+}
+
+/* Whether the bytes between the rows are as window_make left them. */
+static bool window_intact(const unsigned char *whole, const struct dims *d, size_t size)
+{
+    const size_t row = (size_t)row_length(d) * size, pitch = row + (BEFORE + AFTER) * size;
+
+    for (size_t i = 0; i < (size_t)(dims_count(d) / row_length(d)) * pitch; i++)
+        if ((i % pitch < BEFORE * size || i % pitch >= BEFORE * size + row) && whole[i] != 0x5A)
+            return false;
+    return true;
+}
+
+/* Input or output k as a window: the same bytes, none between the rows touched. */
+static void in_window(struct bench_run *first, const struct trial *t, int k, bool input)
+{
+    const struct dims *d = input ? &t->c.in[k] : &t->out_dims[k];
+    const size_t size = dtype_size(input ? first->s.in_type[k] : first->s.out_type[k]);
+    int64_t pitch[IN_MAX + OUT_MAX] = {0};
+    unsigned char *in[IN_MAX], *out[OUT_MAX], *whole, *start, *dense;
+    size_t bytes;
+    struct run r = {.step = &first->s,
+                    .in = (const void *const *)in,
+                    .out = (void *const *)out,
+                    .work = first->work,
+                    .in_pitch = pitch,
+                    .out_pitch = pitch + IN_MAX};
+
+    if (!dims_count(d))
+        return;
+    memcpy(in, first->in, sizeof in);
+    whole = window_make(d, size, &bytes, &start);
+    for (int i = 0; i < t->n_out; i++)
+        out[i] = guarded(first->out_bytes[i]);
+    if (input)
+        window_rows(start, first->in[k], d, size, true);
+    dense = input ? NULL : out[k];
+    *(input ? &in[k] : &out[k]) = start;
+    pitch[input ? k : IN_MAX + k] = row_length(d) + BEFORE + AFTER;
+    first->k->run(&r);
+    if (!window_intact(whole, d, size) || !guards_intact(whole, bytes))
+        fail_msg("%s, sample %d: %s writes between the rows of %s %d", t->row->name, t->number,
+                 first->k->name, input ? "input" : "output", k);
+    if (!input)
+        window_rows(start, dense, d, size, false), out[k] = dense;
+    for (int i = 0; i < t->n_out; i++) {
+        if (memcmp(out[i], first->out[i], first->out_bytes[i]))
+            fail_msg("%s, sample %d: %s: other bytes with %s %d in a wider buffer", t->row->name, t->number,
+                     first->k->name, input ? "input" : "output", k);
+        guard_free(out[i]);
+    }
+    guard_free(whole);
+}
+
+static void in_windows(struct bench_run *first, const struct trial *t)
+{
+    for (int k = 0; k < t->c.n_in && k < 32; k++)
+        if (first->s.pitch_in >> k & 1)
+            in_window(first, t, k, true);
+    for (int k = 0; k < t->n_out && k < 32; k++)
+        if (first->s.pitch_out >> k & 1)
+            in_window(first, t, k, false);
 }
 
 /* Every thread count and instruction set against the first result. */
@@ -216,6 +309,7 @@ static void kernel_checks(struct trial *t, enum dtype real, bool exact)
     kernel_call(&b, t);
     compare(t, &b, exact);
     in_place(&b, t, &backend, real);
+    in_windows(&b, t);
     same_everywhere(&b, t, real);
     kernel_end(&b);
 }
