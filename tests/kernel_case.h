@@ -178,6 +178,8 @@ static inline void conv_oracle(const struct conv_shape *s, enum conv_dir dir, co
 struct conv_data {
     double *x, *w, *y, *bias;
     double *x_stage, *y_stage; /* (N, STAGE_ROWS, Ci), (N, STAGE_ROWS, Co) */
+    double *z, *z_stage;       /* of a gate: of the result's shape; its coefficients */
+    double *sums;              /* (N, 2, C): where to put the hook's sums; NULL for no hook */
 };
 
 static inline const char *dir_name(enum conv_dir dir)
@@ -226,6 +228,10 @@ static inline double *conv_result(const struct conv_shape *s, enum conv_dir dir,
     struct fence bias = rows_new(d->bias, 1, out, out, bytes);
     struct fence xs = rows_new(d->x_stage, 1, s->n * STAGE_ROWS * s->ci, s->n * STAGE_ROWS * s->ci, bytes);
     struct fence ys = rows_new(d->y_stage, 1, s->n * STAGE_ROWS * s->co, s->n * STAGE_ROWS * s->co, bytes);
+    const int64_t voxels = dir == CONV_DX ? vx : vy, per_sample = s->n * out;
+    struct fence z = rows_new(d->z, voxels, out, out + 5, bytes);
+    struct fence zs = rows_new(d->z_stage, 1, STAGE_ROWS * per_sample, STAGE_ROWS * per_sample, bytes);
+    struct fence sums = rows_new(NULL, 1, 2 * per_sample, 2 * per_sample, bytes);
     struct fence work = fence_new(t->conv_work(s, dir, run->threads));
     double *result = doubles_new(result_count(s, dir));
 
@@ -240,6 +246,10 @@ static inline double *conv_result(const struct conv_shape *s, enum conv_dir dir,
                                .bias = d->bias && dir != CONV_DW ? bias.data : NULL,
                                .x_stage = d->x_stage ? xs.data : NULL,
                                .y_stage = d->y_stage ? ys.data : NULL,
+                               .z = d->z ? z.data : NULL,
+                               .z_stage = d->z ? zs.data : NULL,
+                               .z_pitch = out + 5,
+                               .sums = d->sums ? sums.data : NULL,
                                .work = work.data,
                                .threads = run->threads});
     if (dir == CONV_FORWARD)
@@ -248,8 +258,13 @@ static inline double *conv_result(const struct conv_shape *s, enum conv_dir dir,
         rows_get(&x, result, vx, s->ci, px, bytes);
     else
         rows_get(&w, result, 1, w_count(s), w_count(s), bytes);
+    if (d->sums)
+        rows_get(&sums, d->sums, 1, 2 * per_sample, 2 * per_sample, bytes);
     fence_free(&x);
     fence_free(&y);
+    fence_free(&z);
+    fence_free(&zs);
+    fence_free(&sums);
     fence_free(&w);
     fence_free(&bias);
     fence_free(&xs);

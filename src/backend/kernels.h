@@ -23,6 +23,7 @@ enum conv_dir {
 struct conv_shape {
     int64_t n, in[3], ci, out[3], co;
     int64_t kernel[3], stride[3], pad[3], dilation[3], groups;
+    bool exact; /* sums of plain products only, no Winograd: for comparisons with other programs */
 };
 
 /* What a convolution can do on the way, so that no pass of its own over the activations is needed.

@@ -1,4 +1,4 @@
-/* Direct convolutions: every direction against its definition on random shapes, in exact integers and in
+/* Direct convolutions (backend_wino.c has the others): every direction against its definition on random shapes, in exact integers and in
  * reals; adjoint identities; the same bits for every thread count and instruction set; nothing touched
  * outside the buffers. */
 #include "kernel_case.h"

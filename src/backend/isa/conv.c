@@ -1,5 +1,6 @@
 #include "backend/isa/conv.h"
 #include "backend/isa/matmul.h"
+#include "backend/isa/wino.h"
 
 static struct conv_shape group_shape(const struct conv_shape *s)
 {
@@ -51,13 +52,22 @@ static unsigned direct_hooks(enum conv_dir dir)
 
 unsigned conv_hooks_of(const struct conv_shape *s, enum conv_dir dir)
 {
-    return s->groups == 1 ? direct_hooks(dir) : 0;
+    struct wino q;
+
+    if (!wino_plan(&q, s, dir))
+        return s->groups == 1 ? direct_hooks(dir) : 0;
+    if (dir == CONV_DW)
+        return CONV_X_STAGE;
+    return (dir == CONV_DX ? CONV_Y_STAGE : CONV_X_STAGE) | CONV_MOMENTS | CONV_GATE;
 }
 
 size_t conv_scratch(const struct conv_shape *s, enum conv_dir dir, int threads)
 {
     const struct conv_shape g = group_shape(s);
+    struct wino q;
 
+    if (wino_plan(&q, &g, dir))
+        return dir == CONV_DW ? wino_dw_scratch(&q, threads) : wino_scratch(&q, threads);
     if (conv_is_product(&g)) {
         const struct matmul_shape m = product_shape(&g, dir);
         return matmul_scratch(&m, threads, true);
@@ -70,7 +80,13 @@ size_t conv_scratch(const struct conv_shape *s, enum conv_dir dir, int threads)
 
 static void group_run(const struct conv_shape *s, enum conv_dir dir, const struct conv_buf *b)
 {
-    if (conv_is_product(s))
+    struct wino q;
+
+    if (wino_plan(&q, s, dir) && dir == CONV_DW)
+        wino_dw_run(&q, b);
+    else if (wino_plan(&q, s, dir))
+        wino_run(&q, dir, b);
+    else if (conv_is_product(s))
         product_run(s, dir, b);
     else if (dir == CONV_DW)
         conv_dw_run(s, b);
