@@ -19,13 +19,13 @@ static wino_matrix wino_b4 = {            /* B' of F(4,3) */
     {       0,  27. / 32,  -9. / 16, -3. / 2, 1, 0},
     {       0,  81. / 64,        0, -45. / 16, 0, 1},
 };
-static wino_matrix wino_g4 = {            /* G */
-    {  64. / 81,         0,        0},
-    {-128. / 243, -32. / 81, -8. / 27},
-    {-128. / 243,  32. / 81, -8. / 27},
-    {  32. / 243,  16. / 81,  8. / 27},
-    {  32. / 243, -16. / 81,  8. / 27},
-    {         0,         0,        1},
+static wino_matrix wino_g4 = {            /* G: the last column times the row, (1, x, x^2) of point x */
+    {1,       0,       0, 0, 0,   64. / 81},
+    {1,  3. / 4, 9. / 16, 0, 0, -128. / 243},
+    {1, -3. / 4, 9. / 16, 0, 0, -128. / 243},
+    {1,  3. / 2, 9. / 4,  0, 0,   32. / 243},
+    {1, -3. / 2, 9. / 4,  0, 0,   32. / 243},
+    {0,       0,       1, 0, 0,           1},
 };
 static wino_matrix wino_a4 = {            /* A */
     {1,       0,       0,         0},
@@ -43,11 +43,11 @@ static wino_matrix wino_b3 = {
     {0,  2, -1, -2, 1},
 };
 static wino_matrix wino_g3 = {
-    { 1. / 2,       0,       0},
-    {-1. / 2, -1. / 2, -1. / 2},
-    {-1. / 6,  1. / 6, -1. / 6},
-    { 1. / 6,  1. / 3,  2. / 3},
-    {      0,       0,       1},
+    {1,  0, 0, 0, 0,  1. / 2},
+    {1,  1, 1, 0, 0, -1. / 2},
+    {1, -1, 1, 0, 0, -1. / 6},
+    {1,  2, 4, 0, 0,  1. / 6},
+    {0,  0, 1, 0, 0,       1},
 };
 static wino_matrix wino_a3 = {
     {1,  0, 0},
@@ -63,10 +63,10 @@ static wino_matrix wino_b2 = {
     {0, -1,  0, 1},
 };
 static wino_matrix wino_g2 = {
-    {     1,       0,      0},
-    {1. / 2,  1. / 2, 1. / 2},
-    {1. / 2, -1. / 2, 1. / 2},
-    {     0,       0,      1},
+    {1,  0, 0, 0, 0,      1},
+    {1,  1, 1, 0, 0, 1. / 2},
+    {1, -1, 1, 0, 0, 1. / 2},
+    {0,  0, 1, 0, 0,      1},
 };
 static wino_matrix wino_a2 = {
     {1,  0},
@@ -85,12 +85,12 @@ ALWAYS_INLINE int wino_points(const int m)
 }
 
 /* Rows p and p + 1 belong to points x and -x: they differ in the sign of their odd columns only. */
-ALWAYS_INLINE bool wino_paired(wino_matrix t, const int p, const int rows)
+ALWAYS_INLINE bool wino_paired(wino_matrix t, const int p, const int rows, const int cols)
 {
     bool paired = p % 2 == 1 && p + 2 < rows;
 
     UNROLL
-    for (int j = 0; j < 6; j++)
+    for (int j = 0; j < cols; j++)
         paired = paired && t[p + 1][j] == (j % 2 ? -t[p][j] : t[p][j]);
     return paired;
 }
@@ -126,9 +126,9 @@ ALWAYS_INLINE void wino_to_points(wino_matrix t, const int rows, const int cols,
 {
     UNROLL
     for (int p = 0; p < 6; p++) {
-        if (p >= rows || (p > 0 && wino_paired(t, p - 1, rows)))
+        if (p >= rows || (p > 0 && wino_paired(t, p - 1, rows, cols)))
             continue;
-        if (wino_paired(t, p, rows)) {
+        if (wino_paired(t, p, rows, cols)) {
             const vec even = wino_row(t[p], cols, 0, v), odd = wino_row(t[p], cols, 1, v);
             r[p] = vec_add(even, odd);
             r[p + 1] = vec_sub(even, odd);
@@ -147,7 +147,7 @@ ALWAYS_INLINE void wino_from_points(wino_matrix t, const int rows, const int col
     for (int p = 0; p < 6; p++) {
         if (p >= rows)
             continue;
-        if (wino_paired(t, p, rows)) {
+        if (wino_paired(t, p, rows, cols)) {
             half[0][p] = vec_add(v[p], v[p + 1]);
             half[1][p] = vec_sub(v[p], v[p + 1]);
         } else {
@@ -162,10 +162,34 @@ ALWAYS_INLINE void wino_from_points(wino_matrix t, const int rows, const int col
             continue;
         UNROLL
         for (int p = 0; p < 6; p++)
-            if (p < rows && !(p > 0 && wino_paired(t, p - 1, rows)))
+            if (p < rows && !(p > 0 && wino_paired(t, p - 1, rows, cols)))
                 wino_term(&sum, &some, t[p][j], half[j % 2][p]);
         r[j] = sum;
     }
+}
+
+/* r = diag(t's last column) v, or t's rows scaled by it: G's factors apply where its rows are whole. */
+ALWAYS_INLINE void wino_scale(wino_matrix t, const int rows, const vec v[], vec r[])
+{
+    UNROLL
+    for (int p = 0; p < rows; p++)
+        r[p] = t[p][5] == 1 ? v[p] : vec_mul(vec_set((REAL)t[p][5]), v[p]);
+}
+
+ALWAYS_INLINE void wino_to_points_scaled(wino_matrix t, const int rows, const int cols, const vec v[],
+                                         vec r[])
+{
+    wino_to_points(t, rows, cols, v, r);
+    wino_scale(t, rows, r, r);
+}
+
+ALWAYS_INLINE void wino_from_points_scaled(wino_matrix t, const int rows, const int cols, const vec v[],
+                                           vec r[])
+{
+    vec s[6];
+
+    wino_scale(t, rows, v, s);
+    wino_from_points(t, rows, cols, s, r);
 }
 
 /* The five products; m = 1 copies. */
@@ -186,10 +210,10 @@ ALWAYS_INLINE void wino_from_points(wino_matrix t, const int rows, const int col
             r[0] = v[0];                                                                                     \
         }                                                                                                    \
     }
-WINO_PRODUCT(wino_input, wino_to_points, wino_b, m + 2)    /* B' d: m + 2 inputs */
-WINO_PRODUCT(wino_weight, wino_to_points, wino_g, 3)       /* G g: 3 taps */
-WINO_PRODUCT(wino_gradient, wino_to_points, wino_a, m)     /* A dy: m outputs' gradients */
-WINO_PRODUCT(wino_output, wino_from_points, wino_a, m)     /* A' of the products: m outputs */
-WINO_PRODUCT(wino_weight_sum, wino_from_points, wino_g, 3) /* G' of the sums: 3 taps' gradients */
+WINO_PRODUCT(wino_input, wino_to_points, wino_b, m + 2)           /* B' d: m + 2 inputs */
+WINO_PRODUCT(wino_weight, wino_to_points_scaled, wino_g, 3)       /* G g: 3 taps */
+WINO_PRODUCT(wino_gradient, wino_to_points, wino_a, m)            /* A dy: m outputs' gradients */
+WINO_PRODUCT(wino_output, wino_from_points, wino_a, m)            /* A' of the products: m outputs */
+WINO_PRODUCT(wino_weight_sum, wino_from_points_scaled, wino_g, 3) /* G' of the sums: 3 taps' gradients */
 
 #endif

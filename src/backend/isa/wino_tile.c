@@ -194,7 +194,7 @@ ALWAYS_INLINE void gradient_vector(const int md, const int mh, const int mw, con
                 t[d][h][w] = b[d];
         }
     for (int d = 0; d < pd; d++) {
-        vec u[4][SIDE], v[SIDE][4];
+        vec v[SIDE][4];
         UNROLL
         for (int w = 0; w < mw; w++) {
             vec a[SIDE], b[SIDE];
@@ -206,7 +206,6 @@ ALWAYS_INLINE void gradient_vector(const int md, const int mh, const int mw, con
             for (int h = 0; h < ph; h++)
                 v[h][w] = b[h];
         }
-        (void)u;
         UNROLL
         for (int h = 0; h < ph; h++) {
             vec b[SIDE];
@@ -238,7 +237,7 @@ struct out {
 };
 
 ALWAYS_INLINE struct out out_begin(const unsigned hook, const struct wino_sink *s, const struct wino_part *p,
-                                   int64_t c, bool first)
+                                   int64_t c)
 {
     struct out o = {.bias = s->bias ? vec_load(s->bias + c) : vec_zero()};
 
@@ -249,8 +248,7 @@ ALWAYS_INLINE struct out out_begin(const unsigned hook, const struct wino_sink *
         o.slope = vec_load(row + STAGE_SLOPE * s->channels);
         o.centre = vec_load(row + STAGE_CENTRE * s->channels);
     }
-    for (int i = 0; hook && i < 2; i++)
-        o.sum[i] = first ? vec_zero() : vec_load(s->sums + i * s->channels + c);
+    o.sum[0] = o.sum[1] = vec_zero();
     return o;
 }
 
@@ -269,6 +267,15 @@ ALWAYS_INLINE void out_put(const unsigned hook, struct out *o, const struct wino
     if (hook)
         o->sum[0] = vec_add(o->sum[0], r);
     vec_store(s->data + voxel * s->pitch + c, r);
+}
+
+/* A tile's sums join those of the tiles before it. */
+ALWAYS_INLINE void sums_add(const struct wino_sink *s, const struct out *o, int64_t c, bool add)
+{
+    for (int i = 0; i < 2; i++) {
+        REAL *to = s->sums + i * s->channels + c;
+        vec_store(to, add ? vec_add(vec_load(to), o->sum[i]) : o->sum[i]);
+    }
 }
 
 /* One tile and vector: from the products at `from` to the voxels from `voxel` on. */
@@ -327,10 +334,10 @@ ALWAYS_INLINE void output_hooked(const int md, const int mh, const int mw, const
         const int64_t voxel = voxel_of(md, mh, mw, q, p, j);
         for (int64_t c = p->c0; c < p->c1; c += VEC_LANES) {
             const struct wino_block at = {from->at + j * from->tile + c, from->point, from->tile};
-            struct out o = out_begin(hook, s, p, c, j == 0);
+            struct out o = out_begin(hook, s, p, c);
             output_vector(md, mh, mw, hook, q, s, &e, &at, voxel, c, &o);
-            for (int i = 0; hook && i < 2; i++)
-                vec_store(s->sums + i * s->channels + c, o.sum[i]);
+            if (hook)
+                sums_add(s, &o, c, j > 0);
         }
     }
 }
