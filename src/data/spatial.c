@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { BLOCK = 16 };
+enum { BLOCK = 16, NO_CORNER = 128 };
 
 struct spatial spatial_make(const int64_t patch[3], const int64_t sample[3], const double angle[3],
                             double factor, bool flat)
@@ -75,6 +75,14 @@ struct cell {
     float weight[8];
 };
 
+/* The weights of the eight corners, in that order. */
+static void corner_weights(const float part[3], float weight[8])
+{
+    for (int k = 0; k < 8; k++)
+        weight[k] = (k & 4 ? part[0] : 1 - part[0]) * (k & 2 ? part[1] : 1 - part[1]) *
+                    (k & 1 ? part[2] : 1 - part[2]);
+}
+
 static void cell_find(struct cell *c, const struct patch *box, const double position[3])
 {
     int64_t low[3];
@@ -88,9 +96,8 @@ static void cell_find(struct cell *c, const struct patch *box, const double posi
         int64_t z = low[0] + (k >> 2), y = low[1] + (k >> 1 & 1), x = low[2] + (k & 1);
         bool in = z >= 0 && z < box->size[0] && y >= 0 && y < box->size[1] && x >= 0 && x < box->size[2];
         c->at[k] = in ? (z * box->size[1] + y) * box->size[2] + x : -1;
-        c->weight[k] = (k & 4 ? part[0] : 1 - part[0]) * (k & 2 ? part[1] : 1 - part[1]) *
-                       (k & 1 ? part[2] : 1 - part[2]);
     }
+    corner_weights(part, c->weight);
 }
 
 /* The eight-corner mean at a place wholly inside; p is the lowest corner. `channels` is a constant where this
@@ -133,27 +140,25 @@ static float round_half(float v)
     return v;
 }
 
-/* Label with the largest interpolated 1000 * [label == l] after rounding to half precision; ties: the lower
- * label. */
-static int8_t vote(const struct cell *c, const int8_t *label)
+/* Label with the largest interpolated 1000 * [label == l] after rounding to half precision, labels in
+ * ascending order; ties: the lower one. A corner with label NO_CORNER does not vote. */
+static int8_t vote(const int label[8], const float weight[8])
 {
     int8_t best = LABEL_OUTSIDE;
     float most = 0;
-    int previous = -129; /* labels are visited in ascending order */
+    int previous = -129;
 
     for (;;) {
-        int next = 128;
+        int next = NO_CORNER;
         float sum = 0;
-        for (int k = 0; k < 8; k++) {
-            int l = c->at[k] < 0 ? 128 : label[c->at[k]];
-            if (l > previous && l < next)
-                next = l;
+        for (int k = 0; k < 8; k++) { /* written so that it becomes no branch: neighbours are unpredictable */
+            int l = label[k] > previous ? label[k] : NO_CORNER;
+            next = l < next ? l : next;
         }
-        if (next == 128)
+        if (next == NO_CORNER)
             return best;
         for (int k = 0; k < 8; k++)
-            if (c->at[k] >= 0 && label[c->at[k]] == next)
-                sum += 1000 * c->weight[k];
+            sum += label[k] == next ? 1000 * weight[k] : 0;
         sum = round_half(sum);
         if (sum > most) {
             most = sum;
@@ -175,70 +180,143 @@ static inline bool uniform(const int8_t *p, int64_t row, int64_t plane)
     return a == b && a == c && a == d && (a & 0xff) == a >> 8;
 }
 
+/* All corners inside, p the lowest one. */
+static int8_t vote_inside(const int8_t *p, int64_t row, int64_t plane, const float part[3])
+{
+    float weight[8];
+    int label[8] = {p[0],     p[1],         p[row],         p[row + 1],
+                    p[plane], p[plane + 1], p[plane + row], p[plane + row + 1]};
+
+    corner_weights(part, weight);
+    return vote(label, weight);
+}
+
 static void voxel_border(const struct patch *box, const double position[3], float *image, int8_t *label)
 {
     struct cell c;
+    int corner[8];
 
     cell_find(&c, box, position);
     mix_border(&c, box->image, box->channels, image);
+    for (int k = 0; label && k < 8; k++)
+        corner[k] = c.at[k] < 0 ? NO_CORNER : box->label[c.at[k]];
     if (label)
-        *label = vote(&c, box->label);
+        *label = vote(corner, c.weight);
 }
 
-static int8_t voxel_vote(const struct patch *box, const double position[3])
-{
-    struct cell c;
-
-    cell_find(&c, box, position);
-    return vote(&c, box->label);
-}
-
-/* One voxel. `channels` is a constant where this is inlined. The rare cases are calls, so that this stays in
- * registers. */
-static inline void voxel(const struct patch *box, const double position[3], int64_t channels, float *image,
-                         int8_t *label)
+/* One voxel anywhere. */
+static void voxel_any(const struct patch *box, const double position[3], float *image, int8_t *label)
 {
     int64_t row = box->size[2], plane = row * box->size[1];
     double low[3] = {floor(position[0]), floor(position[1]), floor(position[2])};
-    int64_t z = (int64_t)low[0], y = (int64_t)low[1], x = (int64_t)low[2];
-
-    if (z < 0 || z + 1 >= box->size[0] || y < 0 || y + 1 >= box->size[1] || x < 0 || x + 1 >= row) {
-        voxel_border(box, (const double[3]){position[0], position[1], position[2]}, image, label);
-        return;
-    }
-    int64_t at = z * plane + y * row + x;
+    int64_t z = (int64_t)low[0], y = (int64_t)low[1], x = (int64_t)low[2], at = z * plane + y * row + x;
     float part[3] = {(float)(position[0] - low[0]), (float)(position[1] - low[1]),
                      (float)(position[2] - low[2])};
-    mix(part, box->image + at * channels, row * channels, plane * channels, channels, image);
-    if (!label)
+
+    if (z < 0 || z + 1 >= box->size[0] || y < 0 || y + 1 >= box->size[1] || x < 0 || x + 1 >= row) {
+        voxel_border(box, position, image, label);
         return;
-    if (uniform(box->label + at, row, plane))
-        *label = box->label[at];
-    else
-        *label = voxel_vote(box, (const double[3]){position[0], position[1], position[2]});
+    }
+    mix(part, box->image + at * box->channels, row * box->channels, plane * box->channels, box->channels,
+        image);
+    if (label)
+        *label = vote_inside(box->label + at, row, plane, part);
+}
+
+/* Up to BLOCK voxels of a row of the result: u and position of voxel x are start + x step (+ shift). */
+struct run {
+    const struct patch *box;
+    const double *limit;
+    double start[3], step[3], shift[3];
+    int64_t first, count; /* x of the first, how many */
+    float *image;         /* of the first */
+    int8_t *label;        /* of the first, or NULL */
+};
+
+static double run_u(const struct run *r, int axis, int64_t i)
+{
+    return r->start[axis] + (double)(r->first + i) * r->step[axis];
+}
+
+/* Do all corners of all voxels lie in the box, and all labels within the limit? Positions along a row are
+ * monotone, so its ends tell. */
+static bool run_is_inside(const struct run *r)
+{
+    const struct patch *box = r->box;
+
+    for (int a = 0; a < 3; a++)
+        for (int end = 0; end < 2; end++) {
+            double u = run_u(r, a, end ? r->count - 1 : 0), low = floor(u + r->shift[a]);
+            if (low < 0 || low + 1 >= (double)box->size[a] || fabs(u) > r->limit[a])
+                return false;
+        }
+    return patch_voxels(box) < INT32_MAX;
+}
+
+/* Lowest corners and parts first, in a loop that vectorises; then the voxels without a question asked. */
+static inline void run_inside(const struct run *r, int64_t channels)
+{
+    const struct patch *box = r->box;
+    int64_t row = box->size[2], plane = row * box->size[1];
+    float part[3][BLOCK];
+    int32_t at[BLOCK];
+
+    for (int i = 0; i < BLOCK; i++) {
+        double x = (double)((int32_t)r->first + i), low[3];
+        for (int a = 0; a < 3; a++) {
+            double position = r->start[a] + x * r->step[a] + r->shift[a];
+            low[a] = floor(position);
+            part[a][i] = (float)(position - low[a]);
+        }
+        at[i] = (int32_t)(low[0] * (double)plane + low[1] * (double)row + low[2]);
+    }
+    for (int64_t i = 0; i < r->count; i++)
+        mix((const float[3]){part[0][i], part[1][i], part[2][i]}, box->image + at[i] * channels,
+            row * channels, plane * channels, channels, r->image + i * channels);
+    for (int64_t i = 0; r->label && i < r->count; i++) {
+        const int8_t *p = box->label + at[i];
+        r->label[i] = *p;
+        if (!uniform(p, row, plane))
+            r->label[i] = vote_inside(p, row, plane, (const float[3]){part[0][i], part[1][i], part[2][i]});
+    }
+}
+
+static void run_border(const struct run *r)
+{
+    for (int64_t i = 0; i < r->count; i++) {
+        double u[3] = {run_u(r, 0, i), run_u(r, 1, i), run_u(r, 2, i)};
+        double position[3] = {u[0] + r->shift[0], u[1] + r->shift[1], u[2] + r->shift[2]};
+        int8_t *label = r->label ? r->label + i : NULL;
+        voxel_any(r->box, position, r->image + i * r->box->channels, label);
+        if (label && (fabs(u[0]) > r->limit[0] || fabs(u[1]) > r->limit[1] || fabs(u[2]) > r->limit[2]))
+            *label = LABEL_OUTSIDE;
+    }
 }
 
 /* Up to BLOCK voxels of a row from index on. */
 static void apply_run(const struct spatial *s, const struct patch *box, const double shift[3],
                       const int64_t index[3], const struct patch *out)
 {
-    int64_t at = (index[0] * out->size[1] + index[1]) * out->size[2], first = index[2];
-    int64_t last = first + BLOCK < out->size[2] ? first + BLOCK : out->size[2];
-    double start[3], step[3] = {s->matrix[0][2], s->matrix[1][2], s->matrix[2][2]};
+    int64_t at = (index[0] * out->size[1] + index[1]) * out->size[2] + index[2],
+            rest = out->size[2] - index[2];
+    struct run r = {.box = box,
+                    .limit = s->limit,
+                    .first = index[2],
+                    .count = rest < BLOCK ? rest : BLOCK,
+                    .image = out->image + at * out->channels,
+                    .label = out->label ? out->label + at : NULL};
 
-    centred(s, (const int64_t[3]){index[0], index[1], 0}, start);
-    for (int64_t x = first; x < last; x++) {
-        double u[3] = {start[0] + (double)x * step[0], start[1] + (double)x * step[1],
-                       start[2] + (double)x * step[2]};
-        double position[3] = {u[0] + shift[0], u[1] + shift[1], u[2] + shift[2]};
-        int8_t *label = out->label ? out->label + at + x : NULL;
-        if (out->channels == 4)
-            voxel(box, position, 4, out->image + (at + x) * 4, label);
-        else
-            voxel(box, position, out->channels, out->image + (at + x) * out->channels, label);
-        if (label && (fabs(u[0]) > s->limit[0] || fabs(u[1]) > s->limit[1] || fabs(u[2]) > s->limit[2]))
-            *label = LABEL_OUTSIDE;
+    centred(s, (const int64_t[3]){index[0], index[1], 0}, r.start);
+    for (int a = 0; a < 3; a++) {
+        r.step[a] = s->matrix[a][2];
+        r.shift[a] = shift[a];
     }
+    if (!run_is_inside(&r))
+        run_border(&r);
+    else if (out->channels == 4) /* a constant makes four channels one vector */
+        run_inside(&r, 4);
+    else
+        run_inside(&r, out->channels);
 }
 
 /* Cubes of the result, so that the part of the sample that a cube reads stays in cache. */
