@@ -69,3 +69,32 @@ def serve(name, work, rounds=0):
         if not isinstance(answer, dict):
             answer = {"seconds": answer}
         say({**answer, "peak_bytes": peak_bytes()})
+
+
+def version(package):
+    import importlib.metadata
+    return importlib.metadata.version(package)
+
+
+class Pool:
+    """N forked processes that run work(i) whenever they are asked; run() returns their results."""
+
+    def __init__(self, n, work):
+        import multiprocessing
+        context = multiprocessing.get_context("fork")
+        self.ends = []
+        for i in range(n):
+            here, there = context.Pipe()
+            context.Process(target=self._loop, args=(there, work, i), daemon=True).start()
+            self.ends.append(here)
+
+    @staticmethod
+    def _loop(end, work, i):
+        while True:
+            end.recv()
+            end.send(work(i))
+
+    def run(self):
+        for end in self.ends:
+            end.send(None)
+        return [end.recv() for end in self.ends]

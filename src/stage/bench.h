@@ -6,7 +6,7 @@
 #include "base/command.h"
 #include <jansson.h>
 
-extern const struct command cmd_bench_step;
+extern const struct command cmd_bench_step, cmd_bench_prepare, cmd_bench_augment;
 
 enum { BENCH_ROUNDS_MAX = 100, BENCH_DUELS_MAX = 16, BENCH_ARGS_MAX = 48 };
 

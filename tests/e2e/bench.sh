@@ -38,4 +38,15 @@ expect 1 'ended with status 1: ValueError: bad' "$d4m" $step --forward --peer --
 expect 2 'no torch_step.py there' "$d4m" $step --forward --peer --peers .
 expect 2 'form fast: not one of' "$d4m" $step --peer --form fast
 expect 2 '40 is not a multiple of 16' "$d4m" bench step --patch 40
+
+# the data verbs
+tiny="--size 16,24,24 --phases 2 $small"
+expect 0 '"name": "stand-in prepare.py"' "$d4m" bench prepare $tiny --json --peer --python ./peer
+parses out.txt
+expect 0 '16 x 20 x 20 at 2.5 x 0.96 x 0.96 mm' "$d4m" bench prepare $tiny --to 2.5,0.96,0.96 --threads 1
+expect 2 'cannot import torch' "$d4m" bench prepare $tiny --peer --python ./lacks
+tiny="--patch 16 --patches 3 $small"
+expect 0 '"name": "stand-in augment.py"' "$d4m" bench augment $tiny --json --peer --python ./peer --scaling
+parses out.txt
+expect 0 'd4m is .* times as fast as stand-in augment.py' "$d4m" bench augment $tiny --channels 1 --peer --python ./peer
 exit 0
