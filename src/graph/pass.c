@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "graph/op.h"
+#include "graph/pass_rebuild.h"
 #include <string.h>
 
 bool *pass_live(const struct graph *g)
@@ -39,10 +40,12 @@ static enum dtype work_type(const struct node *n, const enum dtype *in_type)
     return n->out_type[0] == DT_I64 ? DT_F64 : n->out_type[0];
 }
 
+enum { HOOK_INPUTS = 4 }; /* most that pass_takes appends */
+
 /* Kernels see dims and types of the inputs as arrays beside the node. */
 static bool step_fill(const struct graph *g, const struct node *n, struct step *s)
 {
-    size_t in = (size_t)n->n_in + 1;
+    size_t in = (size_t)n->n_in + 1 + HOOK_INPUTS;
     struct dims *dims = mem_new(in, sizeof *dims);
     enum dtype *type = mem_new(in, sizeof *type);
 
@@ -68,17 +71,64 @@ void pass_step_clear(struct step *s)
     mem_free((void *)(uintptr_t)s->in_type);
 }
 
-const struct kernel_class *pass_kernel(const struct backend *b, const struct graph *g, const struct node *n,
-                                       struct step *s)
+static const struct kernel_class *first_class(const struct backend *b, struct step *s)
 {
-    if (!step_fill(g, n, s))
-        return NULL;
     s->threads = b->threads;
     s->table = s->type == DT_F64 ? b->f64 : b->f32;
     for (int i = 0; b->classes[i]; i++)
-        if (b->classes[i]->op == n->id && b->classes[i]->accepts(s))
+        if (b->classes[i]->op == s->node->id && b->classes[i]->accepts(s))
             return b->classes[i];
     return NULL;
+}
+
+const struct kernel_class *pass_kernel(const struct backend *b, const struct graph *g, const struct node *n,
+                                       struct step *s)
+{
+    return step_fill(g, n, s) ? first_class(b, s) : NULL;
+}
+
+static int append(struct dims *in, enum dtype *type, int at, struct dims d)
+{
+    in[at] = d;
+    type[at] = type[0];
+    return at + 1;
+}
+
+static struct dims rows(const struct dims *image, int64_t n)
+{
+    return DIMS3(image->n[0], n, image->n[4]);
+}
+
+bool pass_takes(const struct backend *b, const struct graph *g, const struct node *n, int64_t hooks)
+{
+    struct node with = *n;
+    struct dims out[2] = {n->out_dims[0], rows(&n->out_dims[0], 2)}, x, y;
+    enum dtype out_type[2] = {n->out_type[0], n->out_type[0]};
+    bool takes = false;
+    struct step s;
+
+    if (step_fill(g, n, &s)) {
+        struct dims *in = (struct dims *)(uintptr_t)s.in_dims;
+        enum dtype *type = (enum dtype *)(uintptr_t)s.in_type;
+        x = in[n->id == OP_CONV_DW ? 1 : 0];
+        y = in[0];
+        if (hooks & HOOK_X_STAGE)
+            with.n_in = append(in, type, with.n_in, rows(&x, COEF_ROWS));
+        if (hooks & HOOK_Y_STAGE)
+            with.n_in = append(in, type, with.n_in, rows(&y, COEF_ROWS));
+        if (hooks & HOOK_GATE) {
+            with.n_in = append(in, type, with.n_in, out[0]);
+            with.n_in = append(in, type, with.n_in, rows(&out[0], COEF_ROWS));
+        }
+        with.n_out = hooks & (HOOK_MOMENTS | HOOK_GATE) ? 2 : 1;
+        with.attr.conv.hooks = hooks;
+        s.node = &with;
+        s.out_dims = out;
+        s.out_type = out_type;
+        takes = first_class(b, &s) != NULL;
+    }
+    pass_step_clear(&s);
+    return takes;
 }
 
 static bool needs_expansion(const struct graph *g, const struct node *n, const struct backend *b)
@@ -95,84 +145,20 @@ static bool needs_expansion(const struct graph *g, const struct node *n, const s
 
 /* ---- expansion ---- */
 
-struct rebuild {
-    const struct graph *from;
-    struct graph *to;
-    val *map; /* value of from -> value of to */
-};
-
-static val copy_source(struct graph *to, const struct node *n)
-{
-    if (n->id == OP_INPUT)
-        return graph_input(to, n->attr.name, n->out_type[0], n->out_dims[0]);
-    return graph_state(to, n->attr.name, n->out_type[0], n->out_dims[0]);
-}
-
-static void rebuild_node(struct rebuild *r, const struct node *n, bool expand)
-{
-    size_t in = (size_t)n->n_in, out = (size_t)n->n_out;
-    val *mapped = mem_new(in + out + 1, sizeof *mapped), *y;
-    struct node view = *n;
-
-    if (!mapped) {
-        graph_fail(r->to, ERR_MEMORY);
-        return;
-    }
-    y = mapped + in;
-    for (size_t k = 0; k < in; k++)
-        mapped[k] = r->map[n->in[k].id];
-    graph_scope_set(r->to, n->scope);
-    view.in = mapped;
-    if (n->id == OP_INPUT || n->id == OP_STATE) {
-        y[0] = copy_source(r->to, n);
-    } else if (expand) {
-        view.first_out = 0;
-        n->op->expand(r->to, &view, y);
-    } else {
-        val first = graph_node(r->to, n->id, &n->attr, n->n_in, mapped);
-        for (size_t k = 0; k < out; k++)
-            y[k] = graph_out(r->to, first, (int)k);
-    }
-    for (size_t k = 0; k < out; k++)
-        r->map[n->first_out + k] = y[k];
-    mem_free(mapped);
-}
-
-static void rebuild_ends(struct rebuild *r)
-{
-    const struct graph_named *out;
-    const struct graph_assignment *assign;
-    int outs = graph_outputs(r->from, &out), assigns = graph_assignments(r->from, &assign);
-
-    for (int i = 0; i < outs; i++)
-        graph_output(r->to, out[i].name, r->map[out[i].v.id]);
-    for (int i = 0; i < assigns; i++)
-        graph_assign(r->to, r->map[assign[i].state.id], r->map[assign[i].value.id],
-                     r->map[assign[i].when.id]);
-}
-
 static struct graph *rebuild(struct graph *g, const bool *live, const struct backend *b)
 {
-    struct rebuild r = {.from = g, .to = graph_new(graph_real(g))};
+    struct pass_rebuild r;
 
-    r.map = mem_new((size_t)graph_values(g) + 1, sizeof *r.map);
-    if (!r.to || !r.map) {
-        graph_fail(g, ERR_MEMORY);
-        graph_free(r.to);
-        mem_free(r.map);
+    if (!pass_rebuild_begin(&r, g))
         return NULL;
+    for (int i = 0; i < graph_count(g); i++) {
+        const struct node *n = graph_at(g, i);
+        if (live[i] && needs_expansion(g, n, b))
+            pass_rebuild_expand(&r, n);
+        else if (live[i])
+            pass_rebuild_copy(&r, n);
     }
-    for (int i = 0; i < graph_count(g); i++)
-        if (live[i])
-            rebuild_node(&r, graph_at(g, i), needs_expansion(g, graph_at(g, i), b));
-    rebuild_ends(&r);
-    mem_free(r.map);
-    if (graph_status(r.to)) {
-        graph_fail(g, graph_status(r.to));
-        graph_free(r.to);
-        return NULL;
-    }
-    return r.to;
+    return pass_rebuild_end(&r);
 }
 
 static bool any_expansion(const struct graph *g, const bool *live, const struct backend *b)

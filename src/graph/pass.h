@@ -1,6 +1,6 @@
-/* Passes over a graph before it becomes a program: dead code, and the expansion of ops that no kernel
- * accepts. Common subexpressions and trivial identities never enter a graph: the builders number values and
- * fold. */
+/* Passes over a graph before it becomes a program: dead code, the expansion of ops that no kernel accepts,
+ * and norms and activations as hooks of convolutions. Common subexpressions and trivial identities never
+ * enter a graph: the builders number values and fold. */
 #ifndef D4M_GRAPH_PASS_H
 #define D4M_GRAPH_PASS_H
 
@@ -14,10 +14,18 @@ bool *pass_live(const struct graph *g);
  * g on failure. */
 struct graph *pass_expand(struct graph *g, const struct backend *b);
 
+/* A new graph in which instance norms with a leaky ReLU and their gradients are taken apart
+ * (src/ops/stage.c), and convolutions do the parts as hooks where a kernel of `b` takes them: what they read
+ * stays as it was before the norm, and no pass of its own makes statistics or activations. Ownership and
+ * failure as with pass_expand. */
+struct graph *pass_fuse(struct graph *g, const struct backend *b);
+
 /* First kernel class of the backend that accepts the node, NULL if there is none (the reference then runs
  * it). Either way *s describes the step, and pass_step_clear frees what it holds. */
 const struct kernel_class *pass_kernel(const struct backend *b, const struct graph *g, const struct node *n,
                                        struct step *s);
 void pass_step_clear(struct step *s);
+/* Whether some class takes n, a convolution without hooks, with these. */
+bool pass_takes(const struct backend *b, const struct graph *g, const struct node *n, int64_t hooks);
 
 #endif

@@ -205,6 +205,20 @@ static enum err compile(struct program *p, struct graph *expanded, struct store 
     return make_copies(p);
 }
 
+/* The graph that runs: the caller's own. */
+static struct graph *lowered(struct graph *g, const struct compile *c)
+{
+    struct graph *expanded = pass_expand(g, c->backend), *fused;
+
+    if (!expanded || c->no_fusion)
+        return expanded;
+    fused = pass_fuse(expanded, c->backend);
+    if (!fused)
+        graph_fail(g, graph_status(expanded));
+    graph_free(expanded);
+    return fused;
+}
+
 enum err program_new(struct program **out, struct graph *g, struct store *store, const struct compile *c)
 {
     struct program *p;
@@ -212,7 +226,7 @@ enum err program_new(struct program **out, struct graph *g, struct store *store,
     enum err err;
 
     TRY(graph_status(g));
-    expanded = pass_expand(g, c->backend);
+    expanded = lowered(g, c);
     if (!expanded)
         return graph_status(g);
     p = mem_new(1, sizeof *p);
@@ -515,6 +529,16 @@ bool program_step_at(const struct program *p, int i, struct program_step *out)
     return true;
 }
 
+static void dump_hooks(const struct node *n, struct str *out)
+{
+    static const char *const name[] = {" x-stage", " y-stage", " moments", " gate"};
+    const bool conv = n->id == OP_CONV || n->id == OP_CONV_DX || n->id == OP_CONV_DW;
+
+    for (int i = 0; conv && i < 4; i++)
+        if (n->attr.conv.hooks >> i & 1)
+            str_add(out, name[i]);
+}
+
 void program_dump(const struct program *p, struct str *out)
 {
     char text[160];
@@ -524,8 +548,9 @@ void program_dump(const struct program *p, struct str *out)
         const struct turn *t = &p->schedule.turn[i];
         const struct node *n = p->steps[t->step].node;
         const struct spot *spot = &p->plan.spot[t->out], *s = &p->plan.spot[spot->root];
-        str_addf(out, "%4d %-14s %-12s %s %-28s at %zu+%zu work %zu live %zu", i, n->op->name,
-                 p->plan.done[i] ? "view" : p->kernel[t->step]->name, dtype_name(n->out_type[0]),
+        str_addf(out, "%4d %-14s %-12s", i, n->op->name, p->plan.done[i] ? "view" : p->kernel[t->step]->name);
+        dump_hooks(n, out);
+        str_addf(out, " %s %-28s at %zu+%zu work %zu live %zu", dtype_name(n->out_type[0]),
                  dims_text(&n->out_dims[0], text), s->offset + spot->shift, s->bytes, p->steps[t->step].work,
                  p->plan.live[i]);
         if (spot->pitch)

@@ -17,6 +17,7 @@ struct compile {
     const struct backend *backend;
     uint64_t memory_max; /* bytes of arena; 0: no limit. Over it: ERR_MEMORY with both numbers */
     bool no_reference;   /* refuse (ERR_INTERNAL) a step that only the reference kernel takes */
+    bool no_fusion;      /* norms and activations stay steps of their own */
     atomic_int *stop;    /* polled between steps; may be NULL */
 };
 
