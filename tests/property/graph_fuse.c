@@ -1,0 +1,250 @@
+/* Norms and activations as hooks of convolutions change nothing but rounding: forward, gradients and whole
+ * training steps of small networks, on the CPU's kernels and on references, which take every hook. */
+#include "net_run.h"
+
+#include "base/mem.h"
+#include "graph/pass.h"
+#include "graph/reference.h"
+#include "nn/loss.h"
+#include "train/step.h"
+
+static struct nnunet small(bool residual, int64_t width)
+{
+    struct nnunet net;
+
+    nnunet_make(&net, residual, 3, width, 2 * width);
+    net.channels = 2;
+    net.classes = 3;
+    for (int s = 0; s < 3; s++)
+        net.convs[s] = residual ? 1 + s : 2;
+    return net;
+}
+
+/* Runs every row's reference, hooks included. */
+static struct backend references(void)
+{
+    static struct kernel_class direct[OP_COUNT];
+    static const struct kernel_class *all[OP_COUNT];
+
+    for (int id = 1; id < OP_COUNT; id++) {
+        direct[id] = reference_class;
+        direct[id].op = id;
+        all[id - 1] = &direct[id];
+    }
+    return (struct backend){.name = "references", .classes = all, .threads = 1};
+}
+
+static struct backend cpu(void)
+{
+    struct backend b;
+
+    OK(backend_cpu(&b, NULL, 2));
+    return b;
+}
+
+/* ---- one network, compiled in two ways ---- */
+
+static void fill_inputs(struct net_run *r, int step, int64_t classes)
+{
+    char name[32];
+    struct tensor *t = store_find(r->inputs, "labels");
+
+    snprintf(name, sizeof name, "image%d", step);
+    net_fill_golden(r, "image", name, 4);
+    for (int64_t i = 0; t && i < dims_count(&t->dims); i++)
+        tensor_set(t, i,
+                   floor((double)classes * (golden_at(golden_hash("labels") + (uint32_t)step, i) + 0.5)));
+}
+
+static void start(struct net_run *r, const struct backend *b, bool fused)
+{
+    net_fill_params(r);
+    OK(graph_status(r->g));
+    OK(program_new(&r->p, r->g, r->store, &(struct compile){.backend = b, .no_fusion = !fused}));
+    for (size_t i = 0; i < store_count(r->inputs); i++)
+        OK(program_bind(r->p, store_at(r->inputs, i)->name, store_at(r->inputs, i)->data));
+}
+
+static void open_forward(struct net_run *r, const struct nnunet *net, enum dtype real,
+                         const struct backend *b, bool fused)
+{
+    val out[NNUNET_STAGES_MAX];
+    int n;
+
+    net_open(r, real);
+    nnunet(r->m, net_input(r, "image", DIMS5(2, 8, 12, 8, net->channels)), net, out, &n);
+    graph_output(r->g, "logits", out[0]);
+    graph_output(r->g, "deep", out[1]);
+    start(r, b, fused);
+    fill_inputs(r, 0, net->classes);
+    OK(program_run(r->p));
+}
+
+/* The gradients themselves are outputs as well: momentum after one step. */
+static void open_step(struct net_run *r, const struct nnunet *net, enum dtype real, const struct backend *b,
+                      bool fused)
+{
+    const struct step_options o = {.net = net,
+                                   .batch = 2,
+                                   .patch = {8, 12, 8},
+                                   .loss = {.ce_weight = 1},
+                                   .optim = {.kind = OPTIM_SGD, .momentum = 0.9, .decay = 3e-5, .clip = 12}};
+
+    net_open(r, real);
+    net_input(r, "image", DIMS5(2, 8, 12, 8, net->channels));
+    net_input(r, "labels", DIMS5(2, 8, 12, 8, 1));
+    net_input(r, "lr", DIMS0);
+    step_build(r->m, &o);
+    start(r, b, fused);
+    tensor_set(store_find(r->inputs, "lr"), 0, 0.01);
+    for (int step = 0; step < 2; step++) {
+        fill_inputs(r, step, net->classes);
+        OK(program_run(r->p));
+        assert_true(program_scalar(r->p, "finite") == 1);
+    }
+}
+
+static double largest(const struct tensor *t)
+{
+    double most = 0;
+
+    for (int64_t i = 0; i < dims_count(&t->dims); i++)
+        most = fmax(most, fabs(tensor_get(t, i)));
+    return most;
+}
+
+/* Relative to the tensor's largest number; what is zero but for rounding, to `floor`. */
+static void same(const struct tensor *is, const struct tensor *want, double tolerance, double floor_)
+{
+    const double size = fmax(largest(want), floor_);
+
+    for (int64_t i = 0; i < dims_count(&want->dims); i++)
+        if (!(fabs(tensor_get(is, i) - tensor_get(want, i)) <= tolerance * size))
+            fail_msg("%s[%d]: fused %.17g, unfused %.17g of %.3g", want->name, (int)i, tensor_get(is, i),
+                     tensor_get(want, i), size);
+}
+
+static void same_forward(const struct nnunet *net, enum dtype real, const struct backend *b, double tolerance)
+{
+    struct net_run fused, plain;
+    const struct dims d = DIMS5(2, 8, 12, 8, 3), deep = DIMS5(2, 4, 6, 4, 3);
+    struct tensor is, want;
+
+    open_forward(&fused, net, real, b, true);
+    open_forward(&plain, net, real, b, false);
+    is = net_output(&fused, "logits", d), want = net_output(&plain, "logits", d);
+    same(&is, &want, tolerance, 0);
+    is = net_output(&fused, "deep", deep), want = net_output(&plain, "deep", deep);
+    same(&is, &want, tolerance, 0);
+    net_close(&fused);
+    net_close(&plain);
+}
+
+static void same_step(const struct nnunet *net, enum dtype real, const struct backend *b, double tolerance)
+{
+    struct net_run fused, plain;
+    double a, c;
+
+    open_step(&fused, net, real, b, true);
+    open_step(&plain, net, real, b, false);
+    a = program_scalar(fused.p, "loss"), c = program_scalar(plain.p, "loss");
+    assert_true(fabs(a - c) <= tolerance * fabs(c));
+    a = program_scalar(fused.p, "norm"), c = program_scalar(plain.p, "norm");
+    assert_true(fabs(a - c) <= tolerance * c);
+    assert_int_equal(store_count(fused.store), store_count(plain.store));
+    for (size_t i = 0; i < store_count(plain.store); i++)
+        same(store_find(fused.store, store_at(plain.store, i)->name), store_at(plain.store, i), tolerance,
+             1e-2);
+    net_close(&fused);
+    net_close(&plain);
+}
+
+static void both_ways(void **state)
+{
+    const struct backend fast = cpu();
+
+    (void)state;
+    for (int residual = 0; residual < 2; residual++) {
+        const struct nnunet wide = small(residual, 16), odd = small(residual, 5);
+
+        same_forward(&wide, DT_F64, &fast, 1e-9);
+        same_step(&wide, DT_F64, &fast, 1e-9);
+        same_step(&odd, DT_F64, &fast, 1e-9);
+        same_forward(&wide, DT_F32, &fast, 1e-4);
+        same_step(&wide, DT_F32, &fast, 1e-3);
+    }
+}
+
+static void every_hook(void **state)
+{
+    const struct backend slow = references();
+
+    (void)state;
+    for (int residual = 0; residual < 2; residual++) {
+        const struct nnunet net = small(residual, 3);
+
+        same_forward(&net, DT_F64, &slow, 1e-9);
+        same_step(&net, DT_F64, &slow, 1e-9);
+    }
+}
+
+/* ---- what the program looks like ---- */
+
+static int times(const char *text, const char *what)
+{
+    int n = 0;
+
+    for (const char *at = strstr(text, what); at; at = strstr(at + 1, what))
+        n++;
+    return n;
+}
+
+/* With every hook: no activation is a tensor, no pass of its own makes statistics, and what is left are the
+ * gates of maps with two readers and norm_dx. */
+static void nothing_left_over(void **state)
+{
+    const struct backend slow = references();
+    const struct nnunet net = small(false, 3);
+    struct net_run r;
+    struct str dump = {0};
+
+    (void)state;
+    open_step(&r, &net, DT_F64, &slow, true);
+    program_dump(r.p, &dump);
+    assert_int_equal(times(dump.s, " stage "), 0);
+    assert_int_equal(times(dump.s, " moments        "), 0);
+    assert_int_equal(times(dump.s, "norm_act"), 0);
+    assert_int_equal(times(dump.s, " norm_dx "), 10);
+    assert_int_equal(times(dump.s, " moments f64"), 10);    /* hooks */
+    assert_int_equal(times(dump.s, " gate           "), 2); /* the skips; the coarsest head has no weight */
+    str_free(&dump);
+    net_close(&r);
+}
+
+/* A bias before an instance norm: not read, its gradient exactly zero. */
+static void bias_cancels(void **state)
+{
+    const struct backend fast = cpu();
+    const struct nnunet net = small(false, 16);
+    struct net_run r;
+    struct tensor *v;
+
+    (void)state;
+    open_step(&r, &net, DT_F32, &fast, true);
+    v = store_find(r.store, "optim.encoder.stages.0.0.convs.1.conv.bias.m");
+    assert_non_null(v);
+    assert_true(largest(v) < 3e-5); /* decay alone */
+    net_close(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(both_ways),
+        cmocka_unit_test(every_hook),
+        cmocka_unit_test(nothing_left_over),
+        cmocka_unit_test(bias_cancels),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
