@@ -46,6 +46,9 @@ static void image_prepare(struct step *s)
     const struct class_cut c = class_cut_of(s, &s->in_dims[0]);
     const size_t threads = (size_t)class_threads(s, c.samples * c.chunks);
 
+    for (int k = 0; k < s->node->n_in; k++) /* the others are rows of parameters */
+        s->pitch_in |= (unsigned)(s->in_dims[k].rank == 5) << k;
+    s->pitch_out = s->out_dims[0].rank == 5;
     s->work = param_bytes(s, &c) + parts_bytes(&c) + threads * IMAGES * dense_bytes(s, &c);
 }
 
@@ -62,12 +65,19 @@ static struct job job_of(const struct run *r)
     return j;
 }
 
-static void job_image(struct job *j, int which, const void *p)
+static void job_input(struct job *j, int which, const struct run *r, int k)
 {
-    j->image[which] = (char *)(uintptr_t)p; /* an input is only read */
-    j->pitch[which] = j->cut.channels;
-    j->stream |=
-        which == OUT && (size_t)(j->cut.samples * j->cut.voxels * j->cut.channels) * j->size >= STREAM_BYTES;
+    j->image[which] = (char *)(uintptr_t)r->in[k]; /* only read */
+    j->pitch[which] = run_in_pitch(r, k);
+}
+
+static void job_output(struct job *j, const struct run *r)
+{
+    j->image[OUT] = r->out[0];
+    j->pitch[OUT] = run_out_pitch(r, 0);
+    j->stream = (size_t)dims_count(&r->step->out_dims[0]) * j->size >= STREAM_BYTES;
+    for (int k = 0; k < OUT; k++) /* in place: it is in the cache */
+        j->stream &= j->image[k] != j->image[OUT];
 }
 
 /* ---- parameters ---- */
@@ -137,9 +147,7 @@ static void chunk_run(const struct job *j, int64_t i, int thread)
     }
     chunk.param = j->param + (size_t)(n * COEF_ROWS * j->cut.columns) * j->size;
     chunk.x = at[X], chunk.dy = at[DY], chunk.residual = at[MORE], chunk.out = chunk.g = at[OUT];
-    /* what was just read is in the cache: nothing goes past it */
-    chunk.stream =
-        j->stream && j->pitch[OUT] == c && at[OUT] != at[DY] && at[OUT] != at[X] && at[OUT] != at[MORE];
+    chunk.stream = j->stream && j->pitch[OUT] == c;
     if (j->sums)
         j->sums(&chunk, j->parts + 2 * i * c);
     else
@@ -165,7 +173,7 @@ static void moments_run(const struct run *r)
     struct job j = job_of(r);
     const size_t row = (size_t)j.cut.channels * j.size;
 
-    job_image(&j, X, r->in[0]);
+    job_input(&j, X, r, 0);
     j.sums = j.table->norm_moments;
     job_run(&j, r->step);
     for (int64_t n = 0; n < j.cut.samples; n++) {
@@ -188,10 +196,10 @@ static void stage_run(const struct run *r)
     struct job j = job_of(r);
 
     param_coefs(&j, r->in[1]);
-    job_image(&j, X, r->in[0]);
+    job_input(&j, X, r, 0);
     if (r->step->node->n_in > 2)
-        job_image(&j, MORE, r->in[2]);
-    job_image(&j, OUT, r->out[0]);
+        job_input(&j, MORE, r, 2);
+    job_output(&j, r);
     j.run = j.table->stage;
     job_run(&j, r->step);
 }
@@ -204,11 +212,11 @@ static void gate_run(const struct run *r)
     const int64_t width = 2 * j.cut.channels;
 
     param_coefs(&j, r->in[2]);
-    job_image(&j, DY, r->in[0]);
-    job_image(&j, X, r->in[1]);
+    job_input(&j, DY, r, 0);
+    job_input(&j, X, r, 1);
     if (r->step->node->n_in > 3)
-        job_image(&j, MORE, r->in[3]);
-    job_image(&j, OUT, r->out[0]);
+        job_input(&j, MORE, r, 3);
+    job_output(&j, r);
     j.sums = j.table->gate;
     job_run(&j, r->step);
     for (int64_t n = 0; n < j.cut.samples; n++)
@@ -226,9 +234,9 @@ static void norm_dx_run(const struct run *r)
     struct job j = job_of(r);
 
     param_back(&j, r->in[2], r->in[3]);
-    job_image(&j, DY, r->in[0]);
-    job_image(&j, X, r->in[1]);
-    job_image(&j, OUT, r->out[0]);
+    job_input(&j, DY, r, 0);
+    job_input(&j, X, r, 1);
+    job_output(&j, r);
     j.run = j.table->norm_grad_apply;
     job_run(&j, r->step);
 }
