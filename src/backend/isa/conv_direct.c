@@ -28,6 +28,7 @@ struct direct {
     REAL *dest, *packed, *bias;
     int64_t *place; /* (kW): see taps_place */
     int64_t source_pitch, dest_pitch;
+    bool stream;
     char *threads; /* each thread's own part of the work buffer */
 };
 
@@ -285,6 +286,7 @@ static void panel_run(const struct direct *q, const struct block *b, const int64
                         .a_step = 1,
                         .b_step = TILE_COLS,
                         .c_row = q->axis[2].step_out * q->dest_pitch,
+                        .stream = q->stream,
                         .bias = q->bias ? q->bias + panel * TILE_COLS : NULL};
 
     if (t1[2] <= b->t0[2])
@@ -336,6 +338,8 @@ void conv_direct_run(const struct conv_shape *s, enum conv_dir dir, const struct
     q.dest = dir == CONV_DX ? b->x : b->y;
     q.source_pitch = dir == CONV_DX ? b->y_pitch : b->x_pitch;
     q.dest_pitch = dir == CONV_DX ? b->x_pitch : b->y_pitch;
+    q.stream = tile_may_stream(q.dest, q.dest_pitch, q.cols,
+                               s->n * q.axis[0].dest * q.axis[1].dest * q.axis[2].dest * q.cols);
     q.packed = (REAL *)(void *)((char *)b->work + q.bias_bytes);
     q.place = (int64_t *)(void *)((char *)b->work + q.bias_bytes + q.packed_bytes);
     q.threads = (char *)b->work + q.shared_bytes;

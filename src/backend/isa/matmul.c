@@ -164,6 +164,7 @@ struct part {
     int64_t row0, row1, panel0, panel1; /* of C */
     int64_t c_pitch;
     bool first;    /* stores instead of adding */
+    bool stream;   /* past the caches */
     const REAL *b; /* the whole matrix */
     const REAL *bias;
 };
@@ -193,7 +194,8 @@ static void block_multiply(const struct product *p, const struct part *q, int64_
                      .a_step = trans ? pitch : 1,
                      .b_step = p->in_place ? p->b->b_pitch : TILE_COLS,
                      .c_row = q->c_pitch,
-                     .add = !q->first};
+                     .add = !q->first,
+                     .stream = q->stream};
 
     for (int64_t j = q->panel0; j < q->panel1; j++) {
         t.bias = q->bias ? q->bias + j * TILE_COLS : NULL;
@@ -218,6 +220,8 @@ static void shared_part(const struct product *p, int64_t group, int64_t row, con
                      .panel1 = min64((group + 1) * PANEL_GROUP, p->panels),
                      .c_pitch = p->b->c_pitch,
                      .b = ab[1],
+                     .stream =
+                         p->blocks == 1 && tile_may_stream(c, p->b->c_pitch, p->s->n, p->s->m * p->s->n),
                      .bias = p->b->bias ? p->bias : NULL};
 
     for (int64_t k = 0; k < p->blocks; k++) {

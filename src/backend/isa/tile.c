@@ -1,9 +1,9 @@
 #include "backend/isa/tile.h"
+#include "backend/isa/lane.h"
 
-/* Fourteen row pointers do not fit the general registers: rows are addressed from three bases, five rows
- * apart. */
+/* So many row pointers do not fit the general registers: rows are addressed from bases, five rows apart. */
 struct rows {
-    const REAL *base[3];
+    const REAL *base[(TILE_ROWS_NARROW + 4) / 5];
     int64_t step, step3; /* 1 and 3 rows */
 };
 
@@ -14,8 +14,8 @@ ALWAYS_INLINE const REAL *row_at(const struct rows *p, const int r)
 }
 
 /* acc[r][v] += A[r][k] * B[k][v] for one k */
-ALWAYS_INLINE void step_add(vec acc[TILE_ROWS][2], const int rows, const int vectors, const struct rows *a,
-                            int64_t k, const REAL *b)
+ALWAYS_INLINE void step_add(vec acc[][2], const int rows, const int vectors, const struct rows *a, int64_t k,
+                            const REAL *b)
 {
     vec bv[2];
 
@@ -32,15 +32,18 @@ ALWAYS_INLINE void step_add(vec acc[TILE_ROWS][2], const int rows, const int vec
     }
 }
 
-ALWAYS_INLINE void segment_add(vec acc[TILE_ROWS][2], const int rows, const int vectors, const bool row_form,
+ALWAYS_INLINE void segment_add(vec acc[][2], const int rows, const int vectors, const bool row_form,
                                const struct tile *t, const REAL *a, const REAL *b)
 {
     const int64_t row = row_form ? t->a_row : 1, step = row_form ? 1 : t->a_step;
-    const struct rows p = {{a, a + 5 * row, a + 10 * row}, row, 3 * row};
+    struct rows p = {.step = row, .step3 = 3 * row};
     const int64_t depth = t->depth, b_step = t->b_step;
     const int unrolled = row_form ? 4 : 2;
     int64_t k = 0;
 
+    UNROLL
+    for (int i = 0; i < (rows + 4) / 5; i++)
+        p.base[i] = a + 5 * i * row;
     for (; k + unrolled <= depth; k += unrolled) {
         UNROLL
         for (int i = 0; i < unrolled; i++, b += b_step)
@@ -50,7 +53,7 @@ ALWAYS_INLINE void segment_add(vec acc[TILE_ROWS][2], const int rows, const int 
         step_add(acc, rows, vectors, &p, k * step, b);
 }
 
-ALWAYS_INLINE void bias_add(vec acc[TILE_ROWS][2], const int rows, const int vectors, const REAL *bias)
+ALWAYS_INLINE void bias_add(vec acc[][2], const int rows, const int vectors, const REAL *bias)
 {
     UNROLL
     for (int r = 0; r < rows; r++) {
@@ -60,19 +63,23 @@ ALWAYS_INLINE void bias_add(vec acc[TILE_ROWS][2], const int rows, const int vec
     }
 }
 
-/* Inlined with a constant `add`, and with a constant `last` where it is VEC_LANES. */
-ALWAYS_INLINE void block_store(vec acc[TILE_ROWS][2], const int rows, const int vectors, const int last,
-                               const bool add, REAL *c, int64_t c_row)
+enum put { PUT_STORE, PUT_ADD, PUT_STREAM };
+
+/* Inlined with a constant `put`, and with a constant `last` where it is VEC_LANES. */
+ALWAYS_INLINE void block_put(vec acc[][2], const int rows, const int vectors, const int last,
+                             const enum put put, REAL *c, int64_t c_row)
 {
     UNROLL
     for (int r = 0; r < rows; r++) {
         UNROLL
         for (int v = 0; v < vectors; v++) {
             REAL *p = c + r * c_row + v * VEC_LANES;
-            if (v + 1 == vectors && last < VEC_LANES)
-                vec_store_part(p, last, add ? vec_add(vec_load_part(p, last), acc[r][v]) : acc[r][v]);
+            if (put == PUT_STREAM)
+                vec_stream(p, acc[r][v]);
+            else if (v + 1 == vectors && last < VEC_LANES)
+                vec_store_part(p, last, put ? vec_add(vec_load_part(p, last), acc[r][v]) : acc[r][v]);
             else
-                vec_store(p, add ? vec_add(vec_load(p), acc[r][v]) : acc[r][v]);
+                vec_store(p, put ? vec_add(vec_load(p), acc[r][v]) : acc[r][v]);
         }
     }
 }
@@ -83,7 +90,7 @@ ALWAYS_INLINE void block_store(vec acc[TILE_ROWS][2], const int rows, const int 
 ALWAYS_INLINE void block_run(const int rows, const int vectors, const bool row_form, const struct tile *t,
                              int last, const REAL *a, const REAL *b, REAL *c)
 {
-    vec acc[TILE_ROWS][2];
+    vec acc[TILE_ROWS_NARROW][2];
 
     UNROLL
     for (int r = 0; r < rows; r++) {
@@ -91,22 +98,21 @@ ALWAYS_INLINE void block_run(const int rows, const int vectors, const bool row_f
         for (int v = 0; v < vectors; v++)
             acc[r][v] = vec_set(0);
     }
-    for (int64_t s = 0; s < t->segments; s++)
-        segment_add(acc, rows, vectors, row_form, t, a + t->a_seg[s], b + t->b_seg[s]);
-    if (t->add && last == VEC_LANES) {
-        block_store(acc, rows, vectors, VEC_LANES, true, c, t->c_row);
-        return;
-    }
-    if (t->add) {
-        block_store(acc, rows, vectors, last, true, c, t->c_row);
-        return;
-    }
-    if (t->bias)
-        bias_add(acc, rows, vectors, t->bias);
-    if (last == VEC_LANES)
-        block_store(acc, rows, vectors, VEC_LANES, false, c, t->c_row);
+    const struct tile k = *t;
+    for (int64_t s = 0; s < k.segments; s++)
+        segment_add(acc, rows, vectors, row_form, &k, a + k.a_seg[s], b + k.b_seg[s]);
+    if (k.bias && !k.add)
+        bias_add(acc, rows, vectors, k.bias);
+    if (k.add && last == VEC_LANES)
+        block_put(acc, rows, vectors, VEC_LANES, PUT_ADD, c, k.c_row);
+    else if (k.add)
+        block_put(acc, rows, vectors, last, PUT_ADD, c, k.c_row);
+    else if (k.stream)
+        block_put(acc, rows, vectors, VEC_LANES, PUT_STREAM, c, k.c_row);
+    else if (last == VEC_LANES)
+        block_put(acc, rows, vectors, VEC_LANES, PUT_STORE, c, k.c_row);
     else
-        block_store(acc, rows, vectors, last, false, c, t->c_row);
+        block_put(acc, rows, vectors, last, PUT_STORE, c, k.c_row);
 }
 
 typedef void block_fn(const struct tile *t, int last, const REAL *a, const REAL *b, REAL *c);
@@ -117,53 +123,46 @@ typedef void block_fn(const struct tile *t, int last, const REAL *a, const REAL 
     {                                                                                                        \
         block_run(rows, vectors, row_form, t, last, a, b, c);                                                \
     }
-#define BLOCKS(rows)                                                                                         \
-    BLOCK(row_##rows##_1, rows, 1, true)                                                                     \
-    BLOCK(row_##rows##_2, rows, 2, true)                                                                     \
-    BLOCK(step_##rows##_1, rows, 1, false)                                                                   \
-    BLOCK(step_##rows##_2, rows, 2, false)
-#define ENTRY(rows)                                                                                          \
-    {                                                                                                        \
-        {step_##rows##_1, step_##rows##_2},                                                                  \
-        {                                                                                                    \
-            row_##rows##_1, row_##rows##_2                                                                   \
-        }                                                                                                    \
-    }
-
-BLOCKS(1)
-BLOCKS(2)
-BLOCKS(3)
-BLOCKS(4)
-BLOCKS(5)
-BLOCKS(6)
+#define BLOCKS(rows, vectors)                                                                                \
+    BLOCK(row_##rows##_##vectors, rows, vectors, true)                                                       \
+    BLOCK(step_##rows##_##vectors, rows, vectors, false)
+#define ENTRY(rows, vectors) {step_##rows##_##vectors, row_##rows##_##vectors},
+#define TO_6(f, v) f(1, v) f(2, v) f(3, v) f(4, v) f(5, v) f(6, v)
+#define TO_14(f, v) TO_6(f, v) f(7, v) f(8, v) f(9, v) f(10, v) f(11, v) f(12, v) f(13, v) f(14, v)
 #ifdef ISA_AVX512
-BLOCKS(7)
-BLOCKS(8)
-BLOCKS(9)
-BLOCKS(10)
-BLOCKS(11)
-BLOCKS(12)
-BLOCKS(13)
-BLOCKS(14)
+#define WIDE(f) TO_14(f, 2)
+#define NARROW(f)                                                                                            \
+    TO_14(f, 1)                                                                                              \
+    f(15, 1) f(16, 1) f(17, 1) f(18, 1) f(19, 1) f(20, 1) f(21, 1) f(22, 1) f(23, 1) f(24, 1) f(25, 1)       \
+        f(26, 1) f(27, 1) f(28, 1)
+#else
+#define WIDE(f) TO_6(f, 2)
+#define NARROW(f) TO_6(f, 1) f(7, 1) f(8, 1) f(9, 1) f(10, 1) f(11, 1) f(12, 1)
 #endif
 
-static block_fn *const block_table[TILE_ROWS][2][2] = {
-    ENTRY(1), ENTRY(2), ENTRY(3), ENTRY(4),  ENTRY(5),  ENTRY(6),
-#ifdef ISA_AVX512
-    ENTRY(7), ENTRY(8), ENTRY(9), ENTRY(10), ENTRY(11), ENTRY(12), ENTRY(13), ENTRY(14),
-#endif
-};
+WIDE(BLOCKS)
+NARROW(BLOCKS)
+
+static block_fn *const wide[TILE_ROWS][2] = {WIDE(ENTRY)};
+static block_fn *const narrow[TILE_ROWS_NARROW][2] = {NARROW(ENTRY)};
+
+bool tile_may_stream(const REAL *c, int64_t c_row, int64_t cols, int64_t elements)
+{
+    return elements >= STREAM_ELEMENTS && cols % VEC_LANES == 0 && c_row % VEC_LANES == 0 &&
+           (uintptr_t)c % VEC_BYTES == 0;
+}
 
 void tile_block(const struct tile *t, int rows, int cols, const REAL *a, const REAL *b, REAL *c)
 {
-    const int vectors = cols > VEC_LANES ? 2 : 1;
-
-    block_table[rows - 1][t->a_step == 1][vectors - 1](t, cols - (vectors - 1) * VEC_LANES, a, b, c);
+    if (cols > VEC_LANES)
+        wide[rows - 1][t->a_step == 1](t, cols - VEC_LANES, a, b, c);
+    else
+        narrow[rows - 1][t->a_step == 1](t, cols, a, b, c);
 }
 
 void tile_column(const struct tile *t, int64_t rows, int cols, const REAL *a, const REAL *b, REAL *c)
 {
-    const int64_t blocks = (rows + TILE_ROWS - 1) / TILE_ROWS;
+    const int64_t most = cols > VEC_LANES ? TILE_ROWS : TILE_ROWS_NARROW, blocks = (rows + most - 1) / most;
     int64_t r = 0;
 
     for (int64_t i = 0; i < blocks; i++) {

@@ -25,7 +25,9 @@ enum {
 #else
     TILE_ROWS = 6,
 #endif
-    TILE_COLS = 2 * VEC_LANES
+    TILE_ROWS_NARROW = 2 * TILE_ROWS, /* of a block with one vector of columns */
+    TILE_COLS = 2 * VEC_LANES,
+    STREAM_ELEMENTS = 4 << 20
 };
 
 struct tile {
@@ -35,12 +37,17 @@ struct tile {
     int64_t b_step, c_row;
     const REAL *bias; /* whole vectors, added when C is stored (not when it is added to); NULL for none */
     bool add;
+    bool stream; /* C is stored past the caches: only if tile_may_stream, not with `add` */
 };
 
 #define tile_block KERNEL(tile_block)
 #define tile_column KERNEL(tile_column)
+#define tile_may_stream KERNEL(tile_may_stream)
 
-/* One register block: rows 1..TILE_ROWS, cols 1..TILE_COLS. */
+/* Whether stores of a result of `elements` in all should go past the caches: it fits none, and is aligned. */
+bool tile_may_stream(const REAL *c, int64_t c_row, int64_t cols, int64_t elements);
+/* One register block: rows 1..TILE_ROWS, cols 1..TILE_COLS; up to TILE_ROWS_NARROW rows if cols fit a vector.
+ */
 void tile_block(const struct tile *t, int rows, int cols, const REAL *a, const REAL *b, REAL *c);
 /* Any number of rows, in blocks of nearly equal height. */
 void tile_column(const struct tile *t, int64_t rows, int cols, const REAL *a, const REAL *b, REAL *c);
