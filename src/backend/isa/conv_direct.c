@@ -150,12 +150,12 @@ static void weights_gather(const struct direct *q, const REAL *w, const int64_t 
     const int64_t k_step = by_data ? q->s->ci * q->taps : q->taps;
     const int64_t col_step = by_data ? q->taps : q->s->ci * q->taps;
 
-    for (int64_t k = 0; k < count[1]; k++)
-        for (int i = 0; i < TILE_COLS; i++) {
-            const REAL *from = w + at[0] + (at[1] + k) * k_step + i * col_step;
-            for (int64_t t = 0; t < count[0]; t++)
-                block[t][k][i] = i < cols ? from[t] : 0;
-        }
+    for (int64_t k = 0; k < count[1]; k++) {
+        pack_transpose(block[0][k], PACK_DEPTH * TILE_COLS, w + at[0] + (at[1] + k) * k_step, col_step,
+                       (const int64_t[2]){cols, count[0]});
+        for (int64_t t = 0; t < count[0]; t++)
+            memset(block[t][k] + cols, 0, (size_t)(TILE_COLS - cols) * sizeof(REAL));
+    }
 }
 
 /* All taps of rows k0 .. of one panel, by way of a small block: the places of many taps share a cache set. */

@@ -375,9 +375,8 @@ static void dw_transpose(const struct by_weights *q, int64_t row)
                 memcpy(block[t], from + tap / kw_count * kw_count * ci * co + tap % kw_count * kw_step + c0,
                        (size_t)c_count * sizeof(REAL));
             }
-            for (int64_t c = 0; c < c_count; c++)
-                for (int64_t t = 0; t < t_count; t++)
-                    to[(c0 + c) * column_step + t0 + t] = block[t][c];
+            pack_transpose(to + c0 * column_step + t0, column_step, block[0], COLUMNS,
+                           (const int64_t[2]){t_count, c_count});
         }
 }
 

@@ -30,9 +30,9 @@ struct product {
     const struct matmul_stage *stage;
     int64_t depth, blocks; /* of k */
     int64_t panels;
-    int64_t chunks;       /* of k, each a run of blocks */
-    bool in_place;        /* B is read where it stands: whole vectors, few rows of A to pass over it */
-    bool private, copy_a; /* copy_a: where it measured faster */
+    int64_t chunks; /* of k, each a run of blocks */
+    bool in_place;  /* B is read where it stands: whole vectors, few rows of A to pass over it or a long k */
+    bool private, copy_a; /* copy_a: A passes a stage */
     size_t shared_bytes, thread_bytes;
     REAL *packed, *partial, *bias; /* in the shared part of the work buffer */
     char *threads;                 /* the threads' parts */
@@ -47,8 +47,8 @@ static void product_plan(struct product *p, const struct matmul_shape *s, bool a
     p->depth = ceil_div(s->k, p->blocks);
     p->blocks = ceil_div(s->k, p->depth);
     p->panels = ceil_div(s->n, TILE_COLS);
-    p->in_place = !s->trans_b && s->n % VEC_LANES == 0 && s->m <= 2 * TILE_ROWS && !b_staged;
-    p->copy_a = a_staged || (s->trans_a ? s->n > 64 : s->n <= 64 && s->k >= 16);
+    p->in_place = !s->trans_b && s->n % VEC_LANES == 0 && (s->trans_a || s->m <= 2 * TILE_ROWS) && !b_staged;
+    p->copy_a = a_staged;
     p->chunks = 1;
     if (result <= PRIVATE_RESULT)
         p->chunks = max64(1, min64(min64(s->k / CHUNK_DEPTH, CHUNKS_MAX / s->batch), PARTIAL_MAX / result));
@@ -143,9 +143,8 @@ static void b_pack(const struct product *p, const REAL *b, int64_t block, int64_
     }
 }
 
-/* A block of A may be copied first: transposed, because its rows stand far apart; else, if it is used once or
- * twice only, because the micro-kernel's scattered reads would fetch it from memory slowly; and if it passes
- * a stage. Copies `size` stored (rows, elements), from `at` on, and returns the copy's pitch. */
+/* Copies a block of A through its stage: `size` stored (rows, elements), from `at` on. Returns the copy's
+ * pitch. */
 static int64_t a_copy(const struct product *p, const REAL *a, const int64_t at[2], const int64_t size[2],
                       REAL *to)
 {
@@ -197,7 +196,12 @@ static void block_multiply(const struct product *p, const struct part *q, int64_
                      .add = !q->first,
                      .stream = q->stream};
 
+    /* the next block of rows, a share with every panel: scattered reads of rows find no prefetcher */
+    const int64_t next = trans || p->copy_a ? 0 : min64(ROW_BLOCK, p->s->m - q->row1) * pitch;
     for (int64_t j = q->panel0; j < q->panel1; j++) {
+        const int64_t begin = next * (j - q->panel0) / (q->panel1 - q->panel0);
+        t.ahead = a + rows * pitch + begin;
+        t.ahead_count = next * (j - q->panel0 + 1) / (q->panel1 - q->panel0) - begin;
         t.bias = q->bias ? q->bias + j * TILE_COLS : NULL;
         const REAL *b = p->in_place ? q->b + k * p->b->b_pitch + j * TILE_COLS
                                     : panels + (j - q->panel0) * depth * TILE_COLS;

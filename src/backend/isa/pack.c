@@ -40,21 +40,72 @@ static void panel_of_rows(REAL *to, const struct pack_source *s, int64_t depth, 
     }
 }
 
-/* k contiguous: a transposition, in blocks that stay in the first cache. */
+#ifdef REAL_F32
+enum { SQUARE = 8 };
+
+/* to[j][i] = from[i][j] for a square, rows `to_step` and `from_step` apart. */
+ALWAYS_INLINE void square_transpose(REAL *to, int64_t to_step, const REAL *from, int64_t from_step)
+{
+    __m256 a[SQUARE], b[SQUARE];
+
+    for (int i = 0; i < SQUARE; i++)
+        a[i] = _mm256_loadu_ps(from + i * from_step);
+    for (int i = 0; i < SQUARE; i += 2) {
+        b[i] = _mm256_unpacklo_ps(a[i], a[i + 1]);
+        b[i + 1] = _mm256_unpackhi_ps(a[i], a[i + 1]);
+    }
+    for (int i = 0; i < SQUARE; i += 4) {
+        a[i] = _mm256_shuffle_ps(b[i], b[i + 2], _MM_SHUFFLE(1, 0, 1, 0));
+        a[i + 1] = _mm256_shuffle_ps(b[i], b[i + 2], _MM_SHUFFLE(3, 2, 3, 2));
+        a[i + 2] = _mm256_shuffle_ps(b[i + 1], b[i + 3], _MM_SHUFFLE(1, 0, 1, 0));
+        a[i + 3] = _mm256_shuffle_ps(b[i + 1], b[i + 3], _MM_SHUFFLE(3, 2, 3, 2));
+    }
+    for (int i = 0; i < SQUARE / 2; i++) {
+        _mm256_storeu_ps(to + i * to_step, _mm256_permute2f128_ps(a[i], a[i + 4], 0x20));
+        _mm256_storeu_ps(to + (i + 4) * to_step, _mm256_permute2f128_ps(a[i], a[i + 4], 0x31));
+    }
+}
+#else
+enum { SQUARE = 4 };
+
+ALWAYS_INLINE void square_transpose(REAL *to, int64_t to_step, const REAL *from, int64_t from_step)
+{
+    const __m256d a = _mm256_loadu_pd(from), b = _mm256_loadu_pd(from + from_step),
+                  c = _mm256_loadu_pd(from + 2 * from_step), d = _mm256_loadu_pd(from + 3 * from_step);
+    const __m256d ab = _mm256_unpacklo_pd(a, b), ba = _mm256_unpackhi_pd(a, b), cd = _mm256_unpacklo_pd(c, d),
+                  dc = _mm256_unpackhi_pd(c, d);
+
+    _mm256_storeu_pd(to, _mm256_permute2f128_pd(ab, cd, 0x20));
+    _mm256_storeu_pd(to + to_step, _mm256_permute2f128_pd(ba, dc, 0x20));
+    _mm256_storeu_pd(to + 2 * to_step, _mm256_permute2f128_pd(ab, cd, 0x31));
+    _mm256_storeu_pd(to + 3 * to_step, _mm256_permute2f128_pd(ba, dc, 0x31));
+}
+#endif
+
+void pack_transpose(REAL *to, int64_t to_step, const REAL *from, int64_t from_step, const int64_t size[2])
+{
+    const int64_t rows = size[0], cols = size[1];
+    int64_t i = 0;
+
+    for (; i + SQUARE <= rows && cols >= SQUARE; i += SQUARE)
+        for (int64_t j = 0; j < cols; j += SQUARE) {
+            const int64_t at = min64(j, cols - SQUARE); /* the last square may overlap the one before */
+            square_transpose(to + at * to_step + i, to_step, from + i * from_step + at, from_step);
+        }
+    for (; i < rows; i++)
+        for (int64_t j = 0; j < cols; j++)
+            to[j * to_step + i] = from[i * from_step + j];
+}
+
+/* k contiguous: a transposition. */
 static void panel_of_columns(REAL *to, const struct pack_source *s, int64_t depth, int cols)
 {
-    enum { BLOCK = 16 };
     const int padded = cols > VEC_LANES ? TILE_COLS : VEC_LANES;
 
-    for (int64_t k0 = 0; k0 < depth; k0 += BLOCK) {
-        int64_t k1 = min64(k0 + BLOCK, depth);
-        for (int i = 0; i < cols; i++)
-            for (int64_t k = k0; k < k1; k++)
-                to[k * TILE_COLS + i] = s->from[k * s->k_step + i * s->col_step];
-        for (int64_t k = k0; k < k1; k++)
-            for (int i = cols; i < padded; i++)
-                to[k * TILE_COLS + i] = 0;
-    }
+    pack_transpose(to, TILE_COLS, s->from, s->col_step, (const int64_t[2]){cols, depth});
+    for (int64_t k = 0; k < depth; k++)
+        for (int i = cols; i < padded; i++)
+            to[k * TILE_COLS + i] = 0;
 }
 
 /* The same through a stage; zeros stay zeros. */

@@ -8,6 +8,7 @@
 
 #define pack_panel KERNEL(pack_panel)
 #define pack_row KERNEL(pack_row)
+#define pack_transpose KERNEL(pack_transpose)
 #define pack_bias KERNEL(pack_bias)
 
 enum { WORK_ALIGN = 64 };
@@ -61,6 +62,9 @@ struct pack_source {
 
 /* One panel: to[k][TILE_COLS], `cols` <= TILE_COLS columns and zeros up to the next whole vector. */
 void pack_panel(REAL *to, const struct pack_source *s, int64_t depth, int cols);
+
+/* to[j * to_step + i] = from[i * from_step + j] for i < size[0], j < size[1] */
+void pack_transpose(REAL *to, int64_t to_step, const REAL *from, int64_t from_step, const int64_t size[2]);
 
 /* A row of voxels cut from a longer one: positions first .. first + count - 1 of a row of `size` voxels,
  * zeros outside it, behind the stage. */

@@ -160,6 +160,15 @@ void tile_block(const struct tile *t, int rows, int cols, const REAL *a, const R
         narrow[rows - 1][t->a_step == 1](t, cols, a, b, c);
 }
 
+/* Part i of `parts` of what will be read soon. */
+static void fetch_ahead(const struct tile *t, int64_t i, int64_t parts)
+{
+    enum { LINE = 64 / (int)sizeof(REAL) };
+
+    for (int64_t at = t->ahead_count * i / parts; at < t->ahead_count * (i + 1) / parts; at += LINE)
+        _mm_prefetch((const char *)(t->ahead + at), _MM_HINT_T0);
+}
+
 void tile_column(const struct tile *t, int64_t rows, int cols, const REAL *a, const REAL *b, REAL *c)
 {
     const int64_t most = cols > VEC_LANES ? TILE_ROWS : TILE_ROWS_NARROW, blocks = (rows + most - 1) / most;
@@ -167,6 +176,7 @@ void tile_column(const struct tile *t, int64_t rows, int cols, const REAL *a, co
 
     for (int64_t i = 0; i < blocks; i++) {
         int64_t height = (rows - r + blocks - i - 1) / (blocks - i);
+        fetch_ahead(t, i, blocks);
         tile_block(t, (int)height, cols, a + r * t->a_row, b, c + r * t->c_row);
         r += height;
     }

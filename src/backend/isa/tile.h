@@ -37,6 +37,8 @@ struct tile {
     int64_t b_step, c_row;
     const REAL *bias; /* whole vectors, added when C is stored (not when it is added to); NULL for none */
     bool add;
+    const REAL *ahead; /* elements that will be read soon: fetched into the cache between the blocks */
+    int64_t ahead_count;
     bool stream; /* C is stored past the caches: only if tile_may_stream, not with `add` */
 };
 
