@@ -1,3 +1,4 @@
+#include "backend/fused.h"
 #include "backend/isa/wino.h"
 #include "backend/isa/pack.h"
 #include <omp.h>
@@ -232,6 +233,15 @@ static void sums_finish(const struct job *j, REAL *to, int64_t sample)
     }
 }
 
+/* Results that no cache holds are written past it, if they are whole lines. */
+static bool streams(const struct wino *q, const void *data, int64_t pitch)
+{
+    const size_t line = (size_t)pitch * sizeof(REAL);
+
+    return (size_t)(q->n * q->size[0] * q->size[1] * q->size[2]) * line >= STREAM_BYTES &&
+           line % WORK_ALIGN == 0 && (uintptr_t)data % WORK_ALIGN == 0;
+}
+
 static void job_bind(struct job *j, enum conv_dir dir, const struct conv_buf *b)
 {
     const struct wino *q = j->q;
@@ -242,16 +252,18 @@ static void job_bind(struct job *j, enum conv_dir dir, const struct conv_buf *b)
                                      .pitch = by_data ? b->y_pitch : b->x_pitch,
                                      .channels = q->depth,
                                      .stage = by_data ? b->y_stage : b->x_stage};
-    j->sink = (struct wino_sink){.data = by_data ? b->x : b->y,
-                                 .pitch = by_data ? b->x_pitch : b->y_pitch,
-                                 .channels = q->cols,
-                                 .bias = b->bias,
-                                 .hook = b->z      ? CONV_GATE
-                                         : b->sums ? CONV_MOMENTS
-                                                   : 0,
-                                 .z = b->z,
-                                 .gate = b->z_stage,
-                                 .z_pitch = b->z_pitch};
+    j->sink =
+        (struct wino_sink){.data = by_data ? b->x : b->y,
+                           .pitch = by_data ? b->x_pitch : b->y_pitch,
+                           .channels = q->cols,
+                           .bias = b->bias,
+                           .hook = b->z      ? CONV_GATE
+                                   : b->sums ? CONV_MOMENTS
+                                             : 0,
+                           .z = b->z,
+                           .gate = b->z_stage,
+                           .z_pitch = b->z_pitch,
+                           .stream = streams(q, by_data ? b->x : b->y, by_data ? b->x_pitch : b->y_pitch)};
     j->weights = (REAL *)(void *)work;
     j->sums = (REAL *)(void *)(work + j->weights_bytes);
     j->threads = work + j->shared_bytes;
@@ -274,7 +286,7 @@ void wino_run(const struct wino *q, enum conv_dir dir, const struct conv_buf *b)
             for (int64_t i = 0; i < j.blocks; i++)
                 block_shared(&j, shared, i);
         } else {
-#pragma omp for schedule(dynamic)
+#pragma omp for schedule(dynamic, 4)
             for (int64_t i = 0; i < j.blocks; i++)
                 block_private(&j, i);
         }

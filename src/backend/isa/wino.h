@@ -33,7 +33,8 @@ struct wino_sink {
     unsigned hook;        /* 0, CONV_MOMENTS or CONV_GATE */
     const REAL *z, *gate; /* CONV_GATE: of the result's shape; its stage (N, STAGE_ROWS, C) */
     int64_t z_pitch;
-    REAL *sums; /* with a hook: (2, C) of this part: sums of r and r r, or of g and g (z - centre) */
+    bool stream; /* data is written past the caches: whole lines, aligned */
+    REAL *sums;  /* with a hook: (2, C) of this part: sums of r and r r, or of g and g (z - centre) */
 };
 
 struct wino_transforms {

@@ -12,7 +12,7 @@
  * weights: the blocks are cut into chunks, each with sums of its own that end as weights and are added in
  * order. Large ones: all threads do one block after another, and each point's sums belong to one of them. */
 enum {
-    TILES = 12,           /* of a block with sums per chunk, 1024 weights a tap */
+    TILES = 24,           /* of a block with sums per chunk, 1024 weights a tap */
     TILES_WIDE = 24,      /* the same up to CHUNKED_MAX */
     TILES_TEAM = 108,     /* of a shared block up to TEAM_CHANNELS */
     TILES_TEAM_WIDE = 60, /* above */

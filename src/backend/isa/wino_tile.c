@@ -184,10 +184,11 @@ ALWAYS_INLINE void gradient_vector(const int md, const int mh, const int mw, con
         for (int w = 0; w < mw; w++) {
             vec a[SIDE], b[SIDE];
             UNROLL
-            for (int d = 0; d < md; d++)
-                a[d] = e->full || (d < e->d && h < e->h && w < e->w)
-                           ? vec_load(from + ((d * q->size[1] + h) * q->size[2] + w) * pitch)
-                           : vec_zero();
+            for (int d = 0; d < md; d++) {
+                const REAL *at = from + ((d * q->size[1] + h) * q->size[2] + w) * pitch;
+                a[d] = e->full || (d < e->d && h < e->h && w < e->w) ? vec_load(at) : vec_zero();
+                _mm_prefetch((const char *)(at + mw * pitch), _MM_HINT_T1); /* the next tile */
+            }
             wino_gradient(md, a, b);
             UNROLL
             for (int d = 0; d < pd; d++)
@@ -231,96 +232,121 @@ ALWAYS_INLINE void gradient(const int md, const int mh, const int mw, const stru
 
 /* ---- output: A' ---- */
 
-/* One vector of channels on its way out: the hook's coefficients and its sums over the part. */
+/* LANES channels on their way out: the hook's coefficients and its sums over the tile. */
 struct out {
-    vec bias, scale, shift, slope, centre, sum[2];
+    vec bias[LANE_VECS], scale[LANE_VECS], shift[LANE_VECS], slope[LANE_VECS], centre[LANE_VECS],
+        sum[2][LANE_VECS];
 };
 
-ALWAYS_INLINE struct out out_begin(const unsigned hook, const struct wino_sink *s, const struct wino_part *p,
-                                   int64_t c)
+ALWAYS_INLINE void out_begin(const unsigned hook, const struct wino_sink *s, const struct wino_part *p,
+                             int64_t c, struct out *o)
 {
-    struct out o = {.bias = s->bias ? vec_load(s->bias + c) : vec_zero()};
+    const REAL *row = hook == CONV_GATE ? s->gate + p->n * STAGE_ROWS * s->channels + c : NULL;
 
-    if (hook == CONV_GATE) {
-        const REAL *row = s->gate + p->n * STAGE_ROWS * s->channels + c;
-        o.scale = vec_load(row + STAGE_SCALE * s->channels);
-        o.shift = vec_load(row + STAGE_SHIFT * s->channels);
-        o.slope = vec_load(row + STAGE_SLOPE * s->channels);
-        o.centre = vec_load(row + STAGE_CENTRE * s->channels);
+    UNROLL
+    for (int e = 0; e < LANE_VECS; e++, row += VEC_LANES) {
+        o->bias[e] = s->bias ? vec_load(s->bias + c + e * VEC_LANES) : vec_zero();
+        o->sum[0][e] = o->sum[1][e] = vec_zero();
+        if (hook != CONV_GATE)
+            continue;
+        o->scale[e] = vec_load(row + STAGE_SCALE * s->channels);
+        o->shift[e] = vec_load(row + STAGE_SHIFT * s->channels);
+        o->slope[e] = vec_load(row + STAGE_SLOPE * s->channels);
+        o->centre[e] = vec_load(row + STAGE_CENTRE * s->channels);
     }
-    o.sum[0] = o.sum[1] = vec_zero();
-    return o;
 }
 
+/* Results w of r[e][] to one voxel; the next tile's is `ahead` voxels on. */
 ALWAYS_INLINE void out_put(const unsigned hook, struct out *o, const struct wino_sink *s, int64_t voxel,
-                           int64_t c, vec r)
+                           int64_t c, vec r[LANE_VECS][4], const int w, const int ahead)
 {
-    if (hook == CONV_GATE) {
-        const vec z = vec_load(s->z + voxel * s->z_pitch + c);
-        r = vec_mul(r, vec_gate(z, o->scale, o->shift, o->slope));
-        o->sum[1] = vec_fma(r, vec_sub(z, o->centre), o->sum[1]);
-    } else if (s->bias) {
-        r = vec_add(r, o->bias);
+    UNROLL
+    for (int e = 0; e < LANE_VECS; e++) {
+        const int64_t at = c + e * VEC_LANES;
+        vec v = r[e][w];
+        if (hook == CONV_GATE) {
+            const REAL *from = s->z + voxel * s->z_pitch + at;
+            const vec z = vec_load(from);
+            _mm_prefetch((const char *)(from + ahead * s->z_pitch), _MM_HINT_T0);
+            v = vec_mul(v, vec_gate(z, o->scale[e], o->shift[e], o->slope[e]));
+            o->sum[1][e] = vec_fma(v, vec_sub(z, o->centre[e]), o->sum[1][e]);
+        } else if (s->bias) {
+            v = vec_add(v, o->bias[e]);
+        }
+        if (hook == CONV_MOMENTS)
+            o->sum[1][e] = vec_fma(v, v, o->sum[1][e]);
+        if (hook)
+            o->sum[0][e] = vec_add(o->sum[0][e], v);
+        vec_put(s->data + voxel * s->pitch + at, v, s->stream);
     }
-    if (hook == CONV_MOMENTS)
-        o->sum[1] = vec_fma(r, r, o->sum[1]);
-    if (hook)
-        o->sum[0] = vec_add(o->sum[0], r);
-    vec_store(s->data + voxel * s->pitch + c, r);
 }
 
 /* A tile's sums join those of the tiles before it. */
 ALWAYS_INLINE void sums_add(const struct wino_sink *s, const struct out *o, int64_t c, bool add)
 {
-    for (int i = 0; i < 2; i++) {
-        REAL *to = s->sums + i * s->channels + c;
-        vec_store(to, add ? vec_add(vec_load(to), o->sum[i]) : o->sum[i]);
-    }
+    for (int i = 0; i < 2; i++)
+        for (int e = 0; e < LANE_VECS; e++) {
+            REAL *to = s->sums + i * s->channels + c + e * VEC_LANES;
+            vec_store(to, add ? vec_add(vec_load(to), o->sum[i][e]) : o->sum[i][e]);
+        }
 }
 
-/* One tile and vector: from the products at `from` to the voxels from `voxel` on. */
-ALWAYS_INLINE void output_vector(const int md, const int mh, const int mw, const unsigned hook,
-                                 const struct wino *q, const struct wino_sink *s, const struct extent *e,
-                                 const struct wino_block *from, int64_t voxel, int64_t c, struct out *o)
+/* Along d: t[e][d][h w], for every vector e of LANES channels from `c` on. */
+ALWAYS_INLINE void output_planes(const int md, const int points, const struct wino_block *from,
+                                 vec t[LANE_VECS][4][FACE])
 {
-    const int pd = wino_points(md), ph = wino_points(mh), pw = wino_points(mw);
-    vec t[4][FACE];
+    const int pd = wino_points(md);
 
-    for (int i = 0; i < ph * pw; i++) {
-        vec a[SIDE], b[SIDE];
-        UNROLL
-        for (int d = 0; d < pd; d++)
-            a[d] = vec_load(from->at + (d * ph * pw + i) * from->point);
-        wino_output(md, a, b);
-        UNROLL
-        for (int d = 0; d < md; d++)
-            t[d][i] = b[d];
-    }
-    for (int64_t d = 0; d < e->d; d++) {
-        vec u[4][SIDE];
+    for (int i = 0; i < points; i++)
+        for (int e = 0; e < LANE_VECS; e++) {
+            vec a[SIDE], b[SIDE];
+            UNROLL
+            for (int d = 0; d < pd; d++) {
+                const REAL *at = from->at + (d * points + i) * from->point + e * VEC_LANES;
+                a[d] = vec_load(at);
+                if (e == 0)
+                    _mm_prefetch((const char *)(at + LANES), _MM_HINT_T0); /* the next channels or tile */
+            }
+            wino_output(md, a, b);
+            UNROLL
+            for (int d = 0; d < md; d++)
+                t[e][d][i] = b[d];
+        }
+}
+
+/* One plane of a tile along h and w, and out: the voxels from `voxel` on, a whole line of channels each. */
+ALWAYS_INLINE void output_plane(const int mh, const int mw, const unsigned hook, const struct wino *q,
+                                const struct wino_sink *s, const struct extent *e, vec t[LANE_VECS][4][FACE],
+                                int64_t d, int64_t voxel, int64_t c, struct out *o)
+{
+    const int ph = wino_points(mh), pw = wino_points(mw);
+    vec u[LANE_VECS][4][SIDE];
+
+    for (int i = 0; i < LANE_VECS; i++) {
         UNROLL
         for (int w = 0; w < pw; w++) {
             vec a[SIDE], b[SIDE];
             UNROLL
             for (int h = 0; h < ph; h++)
-                a[h] = t[d][h * pw + w];
+                a[h] = t[i][d][h * pw + w];
             wino_output(mh, a, b);
             UNROLL
             for (int h = 0; h < mh; h++)
-                u[h][w] = b[h];
+                u[i][h][w] = b[h];
         }
-        for (int64_t h = 0; h < e->h; h++) {
-            const int64_t at = voxel + (d * q->size[1] + h) * q->size[2];
-            vec r[SIDE];
-            wino_output(mw, u[h], r);
-            if (e->w == mw) {
-                UNROLL
-                for (int w = 0; w < mw; w++)
-                    out_put(hook, o, s, at + w, c, r[w]);
-            } else {
-                for (int64_t w = 0; w < e->w; w++)
-                    out_put(hook, o, s, at + w, c, r[w]);
-            }
+    }
+    for (int64_t h = 0; h < e->h; h++) {
+        vec r[LANE_VECS][4] = {{vec_zero()}};
+        UNROLL
+        for (int i = 0; i < LANE_VECS; i++)
+            wino_output(mw, u[i][h], r[i]);
+        if (e->w == mw) {
+            UNROLL
+            for (int w = 0; w < mw; w++)
+                out_put(hook, o, s, voxel + h * q->size[2] + w, c, r, w, mw);
+        } else {
+            for (int w = 0; w < (int)e->w; w++)
+                out_put(hook, o, s, voxel + h * q->size[2] + w, c, r, w, mw);
         }
     }
 }
@@ -332,10 +358,14 @@ ALWAYS_INLINE void output_hooked(const int md, const int mh, const int mw, const
     for (int64_t j = 0; j < p->tiles; j++) {
         const struct extent e = extent_of(md, mh, mw, q, p, j);
         const int64_t voxel = voxel_of(md, mh, mw, q, p, j);
-        for (int64_t c = p->c0; c < p->c1; c += VEC_LANES) {
+        for (int64_t c = p->c0; c < p->c1; c += LANES) {
             const struct wino_block at = {from->at + j * from->tile + c, from->point, from->tile};
-            struct out o = out_begin(hook, s, p, c);
-            output_vector(md, mh, mw, hook, q, s, &e, &at, voxel, c, &o);
+            vec t[LANE_VECS][4][FACE];
+            struct out o;
+            out_begin(hook, s, p, c, &o);
+            output_planes(md, wino_points(mh) * wino_points(mw), &at, t);
+            for (int64_t d = 0; d < e.d; d++)
+                output_plane(mh, mw, hook, q, s, &e, t, d, voxel + d * q->size[1] * q->size[2], c, &o);
             if (hook)
                 sums_add(s, &o, c, j > 0);
         }
