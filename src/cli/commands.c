@@ -12,17 +12,7 @@
 #include "stage/train_segmenter.h"
 
 const struct command *const commands[] = {
-    &cmd_check,
-    &cmd_train_segmenter,
-    &cmd_predict,
-    &cmd_evaluate,
-    &cmd_report,
-    &cmd_net_forward,
-    &cmd_bench_step,
-    &cmd_bench_prepare,
-    &cmd_bench_augment,
-    &cmd_weights_show,
-    &cmd_doctor,
-    &cmd_describe,
-    NULL,
+    &cmd_check,         &cmd_train_segmenter, &cmd_predict,    &cmd_evaluate,      &cmd_report,
+    &cmd_net_forward,   &cmd_bench_op,        &cmd_bench_step, &cmd_bench_predict, &cmd_bench_prepare,
+    &cmd_bench_augment, &cmd_weights_show,    &cmd_doctor,     &cmd_describe,      NULL,
 };

@@ -6,7 +6,8 @@
 #include "base/command.h"
 #include <jansson.h>
 
-extern const struct command cmd_bench_step, cmd_bench_prepare, cmd_bench_augment;
+extern const struct command cmd_bench_op, cmd_bench_step, cmd_bench_predict, cmd_bench_prepare,
+    cmd_bench_augment;
 
 enum { BENCH_ROUNDS_MAX = 100, BENCH_DUELS_MAX = 16, BENCH_ARGS_MAX = 48 };
 
@@ -64,6 +65,8 @@ struct bench_peak {
 };
 /* seconds: about 0.2, with bandwidth 0.6 and 400 MB */
 MUST_USE enum err bench_peak(struct bench_peak *p, const struct cli *cli, bool bandwidth);
+/* Notes it if the two peaks, before and behind some work, differ by more than 5 %. */
+void bench_warn_busy(const struct cli *cli, double first, double last);
 json_t *bench_machine(const struct cli *cli); /* {cpu, isa, threads}, new reference */
 
 /* ---- the peer ---- */

@@ -70,10 +70,14 @@ enum err bench_duels_begin(struct bench_duels *d, const struct cli *cli)
     return ERR_OK;
 }
 
-/* 1: as fast at the end as at the start. */
-static double drift(const struct bench_duels *d)
+void bench_warn_busy(const struct cli *cli, double first, double last)
 {
-    return d->peak_last / d->peak_first;
+    if (last < 0.95 * first || last > 1.05 * first)
+        note_add(
+            cli->notes, "machine-busy",
+            "the machine's peak was %.0f GFLOP/s at the start and %.0f at the end: other work ran beside "
+            "this, so the ratios mean little; repeat it on an idle machine",
+            first, last);
 }
 
 enum err bench_duels_end(struct bench_duels *d, const struct cli *cli)
@@ -82,12 +86,7 @@ enum err bench_duels_end(struct bench_duels *d, const struct cli *cli)
 
     TRY(bench_peak(&peak, cli, false));
     d->peak_last = peak.gflops;
-    if (drift(d) < 0.95 || drift(d) > 1.05)
-        note_add(
-            cli->notes, "machine-busy",
-            "the machine's peak was %.0f GFLOP/s at the start and %.0f at the end: other work ran beside "
-            "this, so the ratios mean little; repeat it on an idle machine",
-            d->peak_first, d->peak_last);
+    bench_warn_busy(cli, d->peak_first, d->peak_last);
     return ERR_OK;
 }
 

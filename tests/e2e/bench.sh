@@ -39,6 +39,22 @@ expect 2 'no torch_step.py there' "$d4m" $step --forward --peer --peers .
 expect 2 'form fast: not one of' "$d4m" $step --peer --form fast
 expect 2 '40 is not a multiple of 16' "$d4m" bench step --patch 40
 
+# single ops: the samples of a row, and shapes with a peer
+expect 0 '"kernel": "conv' "$d4m" bench op --op conv --list samples --json --rounds 1
+parses out.txt
+expect 0 'peer +2500.000 ms' "$d4m" bench op --op l2_norm $small --peer --python ./peer
+expect 0 '"efficiency"' "$d4m" bench op --op l2_norm --list shapes $small --json --scaling
+parses out.txt
+expect 2 'op nothing: no op of that name' "$d4m" bench op --op nothing --rounds 1
+
+# a whole prediction; nothing stays behind
+tiny="--size 16,32,32 --patch 16 --stages 2 --features 4 $small"
+expect 0 '"name": "stand-in predict.py"' "$d4m" bench predict $tiny --json --peer --python ./peer --work .
+parses out.txt
+expect 0 'GB peak; from the start' "$d4m" bench predict $tiny --mirror --work .
+ls -d d4m-bench-* 2>/dev/null && fail "bench predict left its folder"
+expect 6 'no folder can be made there' "$d4m" bench predict $tiny --work ./no/such/folder
+
 # the data verbs
 tiny="--size 16,24,24 --phases 2 $small"
 expect 0 '"name": "stand-in prepare.py"' "$d4m" bench prepare $tiny --json --peer --python ./peer
