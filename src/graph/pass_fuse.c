@@ -17,9 +17,10 @@ struct fuse {
     bool *done;     /* per node: a convolution makes its outputs */
 };
 
+/* One that may get hooks; what has some already stays as it is. */
 static bool is_conv(const struct node *n)
 {
-    return n->id == OP_CONV || n->id == OP_CONV_DX || n->id == OP_CONV_DW;
+    return (n->id == OP_CONV || n->id == OP_CONV_DX || n->id == OP_CONV_DW) && !n->attr.conv.hooks;
 }
 
 /* The hook through which a node reads input k; 0: none. */
