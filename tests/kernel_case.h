@@ -9,6 +9,7 @@
 #include "base/cpu.h"
 #include "backend/kernels.h"
 #include "base/rng.h"
+#include "tensor/bf16.h"
 
 #include <sys/mman.h>
 
@@ -40,15 +41,19 @@ static inline void fence_free(struct fence *f)
     munmap(f->map, f->mapped);
 }
 
-/* Reals of either type behind one interface. */
+/* Reals of any type behind one interface; 2 bytes: bf16. */
 static inline double real_get(const void *p, int64_t i, int bytes)
 {
-    return bytes == 4 ? (double)((const float *)p)[i] : ((const double *)p)[i];
+    return bytes == 2   ? (double)bf16_widen(((const uint16_t *)p)[i])
+           : bytes == 4 ? (double)((const float *)p)[i]
+                        : ((const double *)p)[i];
 }
 
 static inline void real_set(void *p, int64_t i, int bytes, double v)
 {
-    if (bytes == 4)
+    if (bytes == 2)
+        ((uint16_t *)p)[i] = bf16_of(v);
+    else if (bytes == 4)
         ((float *)p)[i] = (float)v;
     else
         ((double *)p)[i] = v;
@@ -204,7 +209,8 @@ static inline void shape_print(const struct conv_shape *s, enum conv_dir dir)
 struct conv_run {
     bool avx512, f64;
     int threads;
-    int64_t x_gap, y_gap; /* pitch - channels */
+    int64_t x_gap, y_gap;             /* pitch - channels */
+    const struct kernel_table *table; /* another one than avx512 and f64 name, or NULL */
 };
 
 static inline int64_t result_count(const struct conv_shape *s, enum conv_dir dir)
@@ -217,15 +223,18 @@ static inline int64_t result_count(const struct conv_shape *s, enum conv_dir dir
 static inline double *conv_result(const struct conv_shape *s, enum conv_dir dir, const struct conv_data *d,
                                   const struct conv_run *run)
 {
-    const struct kernel_table *t = kernel_table_get(run->avx512, run->f64);
-    const int bytes = t->real_bytes;
+    const struct kernel_table *t = run->table ? run->table : kernel_table_get(run->avx512, run->f64);
+    const int bytes = t->real_bytes,
+              wide = bytes == 2 ? 4 : bytes; /* of what is read, of results and biases */
+    const int x_bytes = dir == CONV_DX ? wide : bytes, y_bytes = dir == CONV_FORWARD ? wide : bytes;
+    const int w_bytes = dir == CONV_DW ? wide : bytes;
     const int64_t vx = voxels_of(s->n, s->in), vy = voxels_of(s->n, s->out),
                   out = dir == CONV_DX ? s->ci : s->co;
     const int64_t px = s->ci + run->x_gap, py = s->co + run->y_gap;
-    struct fence x = rows_new(dir == CONV_DX ? NULL : d->x, vx, s->ci, px, bytes);
-    struct fence y = rows_new(dir == CONV_FORWARD ? NULL : d->y, vy, s->co, py, bytes);
-    struct fence w = rows_new(dir == CONV_DW ? NULL : d->w, 1, w_count(s), w_count(s), bytes);
-    struct fence bias = rows_new(d->bias, 1, out, out, bytes);
+    struct fence x = rows_new(dir == CONV_DX ? NULL : d->x, vx, s->ci, px, x_bytes);
+    struct fence y = rows_new(dir == CONV_FORWARD ? NULL : d->y, vy, s->co, py, y_bytes);
+    struct fence w = rows_new(dir == CONV_DW ? NULL : d->w, 1, w_count(s), w_count(s), w_bytes);
+    struct fence bias = rows_new(d->bias, 1, out, out, wide);
     struct fence xs = rows_new(d->x_stage, 1, s->n * STAGE_ROWS * s->ci, s->n * STAGE_ROWS * s->ci, bytes);
     struct fence ys = rows_new(d->y_stage, 1, s->n * STAGE_ROWS * s->co, s->n * STAGE_ROWS * s->co, bytes);
     const int64_t voxels = dir == CONV_DX ? vx : vy, per_sample = s->n * out;
@@ -253,11 +262,11 @@ static inline double *conv_result(const struct conv_shape *s, enum conv_dir dir,
                                .work = work.data,
                                .threads = run->threads});
     if (dir == CONV_FORWARD)
-        rows_get(&y, result, vy, s->co, py, bytes);
+        rows_get(&y, result, vy, s->co, py, y_bytes);
     else if (dir == CONV_DX)
-        rows_get(&x, result, vx, s->ci, px, bytes);
+        rows_get(&x, result, vx, s->ci, px, x_bytes);
     else
-        rows_get(&w, result, 1, w_count(s), w_count(s), bytes);
+        rows_get(&w, result, 1, w_count(s), w_count(s), w_bytes);
     if (d->sums)
         rows_get(&sums, d->sums, 1, 2 * per_sample, 2 * per_sample, bytes);
     fence_free(&x);

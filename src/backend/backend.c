@@ -27,6 +27,7 @@ enum err backend_cpu(struct backend *out, const char *isa, int threads)
                             .classes = classes,
                             .f32 = kernel_table_get(wide, false),
                             .f64 = kernel_table_get(wide, true),
+                            .bf16 = kernel_table_bf16(wide, wide && cpu_amx()),
                             .threads = threads > 0 ? threads : par_threads()};
     return ERR_OK;
 }

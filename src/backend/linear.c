@@ -62,11 +62,19 @@ static struct conv_shape conv_shape_of(const struct step *s)
     return shape;
 }
 
+/* bf16 operands, a float result and perhaps a float bias. */
+static bool operands_bf16(const struct step *s)
+{
+    if (s->node->n_in < 2 || s->in_type[0] != DT_BF16 || s->in_type[1] != DT_BF16)
+        return false;
+    return s->out_type[0] == DT_F32 && (s->node->n_in == 2 || s->in_type[2] == DT_F32);
+}
+
 static bool conv_accepts(const struct step *s)
 {
     struct conv_shape shape;
 
-    if (!class_all_real(s))
+    if (!class_all_real(s) && !operands_bf16(s))
         return false;
     shape = conv_shape_of(s);
     return s->table->conv_accepts(&shape, roles_of(s).dir) &&

@@ -37,12 +37,15 @@ struct plane {
             for (int64_t j = 0; j < p->n1; j++)                                                              \
                 to[i * p->to0 + j * p->to1] = from[i * p->from0 + j * p->from1];                             \
     }
+STRIDED(strided_2, uint16_t)
 STRIDED(strided_4, uint32_t)
 STRIDED(strided_8, uint64_t)
 
 static void tile_copy(void *to, const void *from, const struct plane *p)
 {
-    if (p->size == sizeof(uint32_t))
+    if (p->size == sizeof(uint16_t))
+        strided_2(to, from, p);
+    else if (p->size == sizeof(uint32_t))
         strided_4(to, from, p);
     else
         strided_8(to, from, p);

@@ -8,7 +8,7 @@
 struct strided {
     int axes;
     int64_t extent[DIMS_MAX], from[DIMS_MAX], to[DIMS_MAX]; /* outer first */
-    size_t size;                                            /* bytes of an element: 4 or 8 */
+    size_t size;                                            /* bytes of an element: 2, 4 or 8 */
 };
 
 /* Appends an inner axis, joining it with the one before where both strides allow. */

@@ -60,7 +60,7 @@ struct kernel_class {
 struct backend {
     const char *name;
     const struct kernel_class *const *classes; /* NULL-terminated, in order of preference per op */
-    const struct kernel_table *f32, *f64;
+    const struct kernel_table *f32, *f64, *bf16;
     int threads;
 };
 

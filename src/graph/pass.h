@@ -20,6 +20,11 @@ struct graph *pass_expand(struct graph *g, const struct backend *b);
  * failure as with pass_expand. */
 struct graph *pass_fuse(struct graph *g, const struct backend *b);
 
+/* A new graph in which convolutions of float operands read bf16 ones, and values that the backward pass keeps
+ * of the forward one are bf16 (docs/decisions/0007). After pass_fuse. Ownership and failure as with
+ * pass_expand. */
+struct graph *pass_bf16(struct graph *g);
+
 /* First kernel class of the backend that accepts the node, NULL if there is none (the reference then runs
  * it). Either way *s describes the step, and pass_step_clear frees what it holds. */
 const struct kernel_class *pass_kernel(const struct backend *b, const struct graph *g, const struct node *n,

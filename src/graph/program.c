@@ -5,6 +5,7 @@
 #include "graph/pass.h"
 #include "graph/plan.h"
 #include "graph/reference.h"
+#include "tensor/bf16.h"
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -205,18 +206,28 @@ static enum err compile(struct program *p, struct graph *expanded, struct store 
     return make_copies(p);
 }
 
+/* What a pass has made of `before`, which goes; its failure is g's. */
+static struct graph *replaced(struct graph *g, struct graph *before, struct graph *made)
+{
+    if (!made)
+        graph_fail(g, graph_status(before));
+    graph_free(before);
+    return made;
+}
+
 /* The graph that runs: the caller's own. */
 static struct graph *lowered(struct graph *g, const struct compile *c)
 {
-    struct graph *expanded = pass_expand(g, c->backend), *fused;
+    struct backend hooks = *c->backend;
+    struct graph *now = pass_expand(g, c->backend);
 
-    if (!expanded || c->no_fusion)
-        return expanded;
-    fused = pass_fuse(expanded, c->backend);
-    if (!fused)
-        graph_fail(g, graph_status(expanded));
-    graph_free(expanded);
-    return fused;
+    if (c->bf16)
+        hooks.f32 = hooks.bf16; /* the kernels that will run what pass_fuse makes */
+    if (now && !c->no_fusion)
+        now = replaced(g, now, pass_fuse(now, &hooks));
+    if (now && c->bf16)
+        now = replaced(g, now, pass_bf16(now));
+    return now;
 }
 
 enum err program_new(struct program **out, struct graph *g, struct store *store, const struct compile *c)
@@ -381,8 +392,9 @@ double program_scalar(const struct program *p, const char *name)
 static bool row_finite(const void *data, enum dtype type, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
-        if (type == DT_F32 ? !isfinite(((const float *)data)[i])
-                           : type == DT_F64 && !isfinite(((const double *)data)[i]))
+        if (type == DT_F32    ? !isfinite(((const float *)data)[i])
+            : type == DT_BF16 ? !isfinite(bf16_widen(((const uint16_t *)data)[i]))
+                              : type == DT_F64 && !isfinite(((const double *)data)[i]))
             return false;
     return true;
 }

@@ -16,6 +16,7 @@ struct program;
 struct compile {
     const struct backend *backend;
     uint64_t memory_max; /* bytes of arena; 0: no limit. Over it: ERR_MEMORY with both numbers */
+    bool bf16;           /* convolutions of float graphs in bf16, pass_bf16.c */
     bool no_reference;   /* refuse (ERR_INTERNAL) a step that only the reference kernel takes */
     bool no_fusion;      /* norms and activations stay steps of their own */
     atomic_int *stop;    /* polled between steps; may be NULL */

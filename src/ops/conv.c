@@ -2,6 +2,7 @@
  *   conv     y[o] = sum over taps t, channels of x[s o + d t - p] w[t]     (cross-correlation, zero padding)
  *   conv_dx  the adjoint in x (a transposed convolution when used forwards)
  *   conv_dw  the adjoint in w
+ * Operands may be bf16 (pass_bf16.c puts them there): the result and a bias are float then.
  * Activations (N, D, H, W, C); weights (out, in / groups, kD, kH, kW) as PyTorch stores them. Hooks (enum
  * hook in graph/graph.h) put the rows of stage.c before and behind them. */
 #include "ops/row.h"
@@ -51,6 +52,18 @@ static int64_t out_size(int64_t in, const struct conv *c, int i)
     int64_t room = in + 2 * c->pad[i] - span(c, i);
 
     return room < 0 ? 0 : room / c->stride[i] + 1;
+}
+
+/* Operands of one type; bf16 ones have a float result. */
+static enum err infer_type(const struct graph *g, struct node *n)
+{
+    const enum dtype a = graph_type(g, n->in[0]), b = graph_type(g, n->in[1]);
+
+    if (a != b)
+        return err_set(ERR_SHAPE, "operands have types %s and %s", dtype_name(a), dtype_name(b));
+    TRY(infer_like_first(g, n));
+    n->out_type[0] = a == DT_BF16 ? DT_F32 : a;
+    return ERR_OK;
 }
 
 static struct dims rows(const struct dims *x, int64_t n)
@@ -109,7 +122,7 @@ static enum err conv_infer(const struct graph *g, struct node *n)
     TRY(check_weight(&w, c));
     if (x.rank != 5 || x.n[4] != w.n[1] * c->groups)
         return err_set(ERR_SHAPE, "image %s does not fit weight %s", dims_text(&x, a), dims_text(&w, b));
-    infer_like_first(g, n);
+    TRY(infer_type(g, n));
     for (int i = 0; i < 3; i++) {
         n->out_dims[0].n[1 + i] = out_size(x.n[1 + i], c, i);
         if (n->out_dims[0].n[1 + i] < 1)
@@ -132,7 +145,7 @@ static enum err conv_dx_infer(const struct graph *g, struct node *n)
     TRY(check_weight(&w, c));
     if (dy.rank != 5 || dy.n[4] != w.n[0])
         return err_set(ERR_SHAPE, "gradient %s does not fit weight %s", dims_text(&dy, a), dims_text(&w, b));
-    infer_like_first(g, n);
+    TRY(infer_type(g, n));
     for (int i = 0; i < 3; i++) {
         if (c->size[i] < 1 || out_size(c->size[i], c, i) != dy.n[1 + i])
             return err_set(ERR_SHAPE, "an axis of %" PRId64 " does not convolve to %" PRId64, c->size[i],
@@ -160,7 +173,7 @@ static enum err conv_dw_infer(const struct graph *g, struct node *n)
     if (!fits || x.n[4] % c->groups || dy.n[4] % c->groups)
         return err_set(ERR_SHAPE, "gradient %s does not belong to image %s", dims_text(&dy, a),
                        dims_text(&x, b));
-    infer_like_first(g, n);
+    TRY(infer_type(g, n));
     n->out_dims[0] = DIMS5(dy.n[4], x.n[4] / c->groups, c->kernel[0], c->kernel[1], c->kernel[2]);
     return infer_hooks(g, n, &x, &dy);
 }

@@ -22,7 +22,7 @@ static const char *const net_names[] = {"nnunet", "nnunet-residual", NULL};
 
 struct bench_step {
     struct bench_common common;
-    int net;
+    int net, precision;
     int64_t patch[3], batch, channels, classes;
     bool forward, program;
     const char *trace;
@@ -38,6 +38,8 @@ static const struct field fields[] = {
     FIELD(struct bench_step, T_INT, channels, .def = 4, .min = 1, .max = 64, .help = "phases"),
     FIELD(struct bench_step, T_INT, classes, .def = 3, .min = 2, .max = 256,
           .help = "classes, background included"),
+    FIELD(struct bench_step, T_CHOICE, precision, .names = cpu_precision_names,
+          .help = "of convolutions; auto: bf16 with AMX, else f32 (without AMX bf16 saves memory, not time)"),
     FIELD(struct bench_step, T_BOOL, forward,
           .help = "the inference alone, as predict runs it, instead of a training step"),
     BENCH_FIELDS(struct bench_step, 3),
@@ -160,6 +162,11 @@ static enum err make_inputs(struct bench *b)
     return ERR_OK;
 }
 
+static bool in_bf16(const struct bench *b)
+{
+    return cpu_bf16((enum cpu_precision)b->cfg->precision, (enum cpu_isa)b->cli->common->isa);
+}
+
 /* Compiles anew for this many threads; parameters start again. */
 static enum err use_threads(void *ctx, int threads)
 {
@@ -167,6 +174,7 @@ static enum err use_threads(void *ctx, int threads)
     struct backend cpu;
     struct compile how = {.backend = &cpu,
                           .memory_max = (uint64_t)b->cli->common->mem,
+                          .bf16 = in_bf16(b),
                           .no_reference = true,
                           .stop = b->cli->stop};
 
@@ -335,14 +343,15 @@ static enum err print_json(const struct bench *b)
     enum err err;
     json_t *j;
 
-    j = json_pack(
-        "{s:s, s:s, s:[I,I,I], s:I, s:I, s:b, s:I, s:o, s:f, s:o, s:f, s:f, s:I, s:I, s:o}", "bench", "step",
-        "net", net_names[c->net], "patch", (json_int_t)c->patch[0], (json_int_t)c->patch[1],
-        (json_int_t)c->patch[2], "batch", (json_int_t)c->batch, "channels", (json_int_t)c->channels,
-        "forward", (int)c->forward, "parameters", (json_int_t)nn_size(b->m), "machine", bench_machine(b->cli),
-        "seconds_per_step", b->seconds.median, "seconds", bench_stat_json(b->seconds), "gflop_per_step",
-        1e-9 * flops_per_step(b), "gflop_per_second", 1e-9 * flops_per_step(b) / b->seconds.median,
-        "planned_bytes", (json_int_t)planned_bytes(b), "peak_bytes", (json_int_t)b->peak, "ops", ops_json(b));
+    j = json_pack("{s:s, s:s, s:s, s:[I,I,I], s:I, s:I, s:b, s:I, s:o, s:f, s:o, s:f, s:f, s:I, s:I, s:o}",
+                  "bench", "step", "precision", in_bf16(b) ? "bf16" : "f32", "net", net_names[c->net],
+                  "patch", (json_int_t)c->patch[0], (json_int_t)c->patch[1], (json_int_t)c->patch[2], "batch",
+                  (json_int_t)c->batch, "channels", (json_int_t)c->channels, "forward", (int)c->forward,
+                  "parameters", (json_int_t)nn_size(b->m), "machine", bench_machine(b->cli),
+                  "seconds_per_step", b->seconds.median, "seconds", bench_stat_json(b->seconds),
+                  "gflop_per_step", 1e-9 * flops_per_step(b), "gflop_per_second",
+                  1e-9 * flops_per_step(b) / b->seconds.median, "planned_bytes", (json_int_t)planned_bytes(b),
+                  "peak_bytes", (json_int_t)b->peak, "ops", ops_json(b));
     if (!c->forward)
         json_object_set_new(j, "loss", json_number(program_scalar(b->p, "loss")));
     if (b->scaling)
@@ -359,10 +368,11 @@ static void print_text(const struct bench *b)
     const struct bench_step *c = b->cfg;
     double runs = (double)b->cfg->common.rounds;
 
-    printf("%s, %s, %lld x %lld channels x %lld x %lld x %lld, %lld parameters, %d threads, %s\n",
+    printf("%s, %s, %lld x %lld channels x %lld x %lld x %lld, %lld parameters, %d threads, %s, %s\n",
            net_names[c->net], c->forward ? "inference" : "training step", (long long)c->batch,
            (long long)c->channels, (long long)c->patch[0], (long long)c->patch[1], (long long)c->patch[2],
-           (long long)nn_size(b->m), par_threads(), cpu_isa_name((enum cpu_isa)b->cli->common->isa));
+           (long long)nn_size(b->m), par_threads(), cpu_isa_name((enum cpu_isa)b->cli->common->isa),
+           in_bf16(b) ? "bf16" : "f32");
     printf("%.4g s (median of %lld, %.4g to %.4g), %.1f GFLOP/s\n", b->seconds.median,
            (long long)c->common.rounds, b->seconds.low, b->seconds.high,
            1e-9 * flops_per_step(b) / b->seconds.median);

@@ -79,7 +79,8 @@ static void every_segment_count_is_exact(void **state)
             double *want = doubles_new(y_count(&s));
             conv_oracle(&s, CONV_FORWARD, d.x, d.w, want);
             for (int i = 0; i < 2 * isa_count(); i++) {
-                double *is = conv_result(&s, CONV_FORWARD, &d, &(struct conv_run){i / 2, i % 2, 1, 0, 0});
+                double *is = conv_result(&s, CONV_FORWARD, &d,
+                                         &(struct conv_run){.avx512 = i / 2, .f64 = i % 2, .threads = 1});
                 for (int64_t j = 0; j < y_count(&s); j++)
                     assert_true(is[j] == want[j]);
                 free(is);
