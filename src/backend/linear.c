@@ -1,8 +1,10 @@
 /* Convolutions and matrix products as classes over kernels.h. */
 #include "backend/classes.h"
 #include "backend/kernels.h"
+#include "backend/wino_plan.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 /* The graph and the kernels name hooks alike. */
 static_assert((int)HOOK_X_STAGE == CONV_X_STAGE && (int)HOOK_Y_STAGE == CONV_Y_STAGE &&
@@ -49,7 +51,8 @@ static struct conv_shape conv_shape_of(const struct step *s)
     const struct roles role = roles_of(s);
     const struct dims *x = dims_at(s, role.x), *w = dims_at(s, role.w), *y = dims_at(s, role.y);
     const struct conv *c = &s->node->attr.conv;
-    struct conv_shape shape = {.n = x->n[0], .ci = x->n[4], .co = y->n[4], .groups = c->groups};
+    struct conv_shape shape = {
+        .n = x->n[0], .ci = x->n[4], .co = y->n[4], .groups = c->groups, .exact = s->exact};
 
     for (int i = 0; i < 3; i++) {
         shape.in[i] = x->n[1 + i];
@@ -86,6 +89,17 @@ static unsigned mask_of(int input)
     return input < 0 ? 0 : 1u << input;
 }
 
+static bool winograd_accepts(const struct step *s)
+{
+    struct conv_shape shape;
+    struct wino q;
+
+    if (!conv_accepts(s))
+        return false;
+    shape = conv_shape_of(s);
+    return wino_plan(&q, &shape, roles_of(s).dir);
+}
+
 static void conv_prepare(struct step *s)
 {
     const struct conv_shape shape = conv_shape_of(s);
@@ -94,6 +108,20 @@ static void conv_prepare(struct step *s)
     s->work = s->table->conv_work(&shape, role.dir, s->threads);
     s->pitch_in = mask_of(role.x) | mask_of(role.y) | mask_of(conv_inputs_of(s->node).z);
     s->pitch_out = role.dir != CONV_DW;
+}
+
+/* Also says the outputs per tile and the estimates that chose them. */
+static void winograd_prepare(struct step *s)
+{
+    const struct conv_shape shape = conv_shape_of(s);
+    struct wino q;
+    struct wino_cost cost;
+
+    conv_prepare(s);
+    wino_plan(&q, &shape, roles_of(s).dir);
+    cost = wino_cost(&q, &shape, roles_of(s).dir);
+    snprintf(s->choice, sizeof s->choice, "%d%d%d (%.2f for %.2f ms)", (int)q.m[0], (int)q.m[1], (int)q.m[2],
+             1e3 * cost.winograd, 1e3 * cost.direct);
 }
 
 static const void *input_at(const struct run *r, int k)
@@ -191,6 +219,12 @@ static void matmul_run(const struct run *r)
     s->table->matmul(&shape, &buf);
 }
 
+const struct kernel_class class_conv_winograd = {"conv.winograd", OP_CONV, winograd_accepts, winograd_prepare,
+                                                 conv_run};
+const struct kernel_class class_conv_dx_winograd = {"conv_dx.winograd", OP_CONV_DX, winograd_accepts,
+                                                    winograd_prepare, conv_run};
+const struct kernel_class class_conv_dw_winograd = {"conv_dw.winograd", OP_CONV_DW, winograd_accepts,
+                                                    winograd_prepare, conv_run};
 const struct kernel_class class_conv = {"conv.direct", OP_CONV, conv_accepts, conv_prepare, conv_run};
 const struct kernel_class class_conv_dx = {"conv_dx.direct", OP_CONV_DX, conv_accepts, conv_prepare,
                                            conv_run};

@@ -20,6 +20,7 @@ struct cli_common {
     bool json;       /* results as one JSON document on stdout */
     int64_t threads; /* what par_threads() is */
     int isa;         /* enum cpu_isa, checked against this machine */
+    bool exact;      /* no Winograd convolutions */
     int64_t mem;     /* bytes the run may use; never 0 */
     int64_t seed;
 };

@@ -17,11 +17,13 @@ struct step {
     const enum dtype *in_type, *out_type;
     enum dtype type; /* of the work: the first real input's or output's */
     int threads;
+    bool exact;                       /* as the backend's */
     const struct kernel_table *table; /* for `type` and the chosen instruction set */
     size_t work;                      /* set by prepare: bytes of scratch */
     unsigned spare; /* set by prepare: bit k: output k need not be made; NULL if nobody reads it */
     /* set by prepare: bit k: input (output) k may be a window of the last axis of a wider buffer */
     unsigned pitch_in, pitch_out;
+    char choice[48]; /* set by prepare: what was chosen and why, for dumps */
 };
 
 struct run {
@@ -62,6 +64,7 @@ struct backend {
     const struct kernel_class *const *classes; /* NULL-terminated, in order of preference per op */
     const struct kernel_table *f32, *f64, *bf16;
     int threads;
+    bool exact; /* sums of plain products only, no Winograd: for comparisons with other programs */
 };
 
 #endif

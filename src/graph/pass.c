@@ -74,6 +74,7 @@ void pass_step_clear(struct step *s)
 static const struct kernel_class *first_class(const struct backend *b, struct step *s)
 {
     s->threads = b->threads;
+    s->exact = b->exact;
     s->table = s->type == DT_F64 ? b->f64 : s->type == DT_BF16 ? b->bf16 : b->f32;
     for (int i = 0; b->classes[i]; i++)
         if (b->classes[i]->op == s->node->id && b->classes[i]->accepts(s))

@@ -562,6 +562,8 @@ void program_dump(const struct program *p, struct str *out)
         const struct spot *spot = &p->plan.spot[t->out], *s = &p->plan.spot[spot->root];
         str_addf(out, "%4d %-14s %-12s", i, n->op->name, p->plan.done[i] ? "view" : p->kernel[t->step]->name);
         dump_hooks(n, out);
+        if (!p->plan.done[i] && p->steps[t->step].choice[0])
+            str_addf(out, " %s", p->steps[t->step].choice);
         str_addf(out, " %s %-28s at %zu+%zu work %zu live %zu", dtype_name(n->out_type[0]),
                  dims_text(&n->out_dims[0], text), s->offset + spot->shift, s->bytes, p->steps[t->step].work,
                  p->plan.live[i]);

@@ -1,6 +1,6 @@
 #include "stage/bench.h"
 
-#include "backend/backend.h"
+#include "stage/backend.h"
 #include "backend/kernels.h"
 #include "base/clock.h"
 #include "base/cpu.h"
@@ -141,7 +141,7 @@ enum err bench_peak(struct bench_peak *out, const struct cli *cli, bool bandwidt
     struct peaks p = {0};
     struct backend cpu;
 
-    TRY(backend_cpu(&cpu, cpu_isa_name((enum cpu_isa)cli->common->isa), 0));
+    TRY(stage_backend(&cpu, cli->common, 0));
     p.table = cpu.f32;
     *out = (struct bench_peak){0};
     out->gflops =

@@ -8,7 +8,7 @@
 #include "base/par.h"
 #include "base/rng.h"
 #include "base/str.h"
-#include "backend/backend.h"
+#include "stage/backend.h"
 #include "graph/program.h"
 #include "stage/bench_trace.h"
 #include "train/step.h"
@@ -181,7 +181,7 @@ static enum err use_threads(void *ctx, int threads)
     program_free(b->p);
     b->p = NULL;
     b->warm = false;
-    TRY(backend_cpu(&cpu, cpu_isa_name((enum cpu_isa)b->cli->common->isa), threads));
+    TRY(stage_backend(&cpu, b->cli->common, threads));
     TRY(program_new(&b->p, b->g, b->store, &how));
     TRY(nn_init(b->m, b->store, 1));
     for (size_t i = 0; i < store_count(b->inputs); i++)

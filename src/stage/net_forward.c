@@ -1,7 +1,7 @@
 #include "base/file.h"
 #include "stage/net_forward.h"
 
-#include "backend/backend.h"
+#include "stage/backend.h"
 #include "base/cpu.h"
 #include "graph/program.h"
 #include "nets/nnunet.h"
@@ -162,7 +162,7 @@ static enum err forward_run(struct forward *f, const struct cli *cli)
     struct compile how = {.backend = &cpu, .memory_max = (uint64_t)cli->common->mem, .stop = cli->stop};
 
     TRY(check_output(f->cfg));
-    TRY(backend_cpu(&cpu, cpu_isa_name((enum cpu_isa)cli->common->isa), 0));
+    TRY(stage_backend(&cpu, cli->common, 0));
     TRY(nnunet_read_json(&f->net, f->cfg->config));
     TRY(read_input(f));
     TRY(build(f));

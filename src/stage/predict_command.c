@@ -300,7 +300,7 @@ static enum err run(const struct cli *cli, const void *config)
     struct case_query query = {.path = cfg->input.item, .count = cfg->input.count, .phase = cfg->phase};
     enum err err;
 
-    TRY_OR(done, segmenter_open(&net, cfg->model, cli->common->isa, cli->stop));
+    TRY_OR(done, segmenter_open(&net, cfg->model, cli));
     TRY_OR(done, phase_map_parse(&phases, cli->arena, net->plan.phase_names));
     TRY_OR(done, case_list_find(&list, &phases, &query, cli->notes));
     o.list = list;

@@ -1,6 +1,6 @@
 #include "stage/segmenter.h"
 
-#include "backend/backend.h"
+#include "stage/backend.h"
 #include "base/cpu.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -67,11 +67,11 @@ static enum err read_plan(struct opened *o, const char *weights, const char *bes
     return ERR_OK;
 }
 
-static enum err open_network(struct opened *o, const char *weights, int isa, atomic_int *stop)
+static enum err open_network(struct opened *o, const char *weights, const struct cli *cli)
 {
-    struct compile c = {.backend = &o->backend, .stop = stop};
+    struct compile c = {.backend = &o->backend, .stop = cli->stop};
 
-    TRY(backend_cpu(&o->backend, cpu_isa_name((enum cpu_isa)isa), par_threads()));
+    TRY(stage_backend(&o->backend, cli->common, par_threads()));
     TRY(network_for_prediction(&o->net, &o->s.plan, BATCH, &c));
     TRY(network_load(&o->net, weights));
     o->s.batch = BATCH;
@@ -83,7 +83,7 @@ static enum err open_network(struct opened *o, const char *weights, int isa, ato
     return ERR_OK;
 }
 
-static enum err open_model(struct opened *o, const char *path, int isa, atomic_int *stop)
+static enum err open_model(struct opened *o, const char *path, const struct cli *cli)
 {
     bool folder = folder_exists(path);
     char *weights = arena_printf(o->arena, folder ? "%s/model.safetensors" : "%s", path);
@@ -95,10 +95,10 @@ static enum err open_model(struct opened *o, const char *path, int isa, atomic_i
         return err_set(ERR_USAGE, "%s: no model there: give a folder with model.safetensors, or such a file",
                        path);
     TRY(read_plan(o, weights, beside));
-    return open_network(o, weights, isa, stop);
+    return open_network(o, weights, cli);
 }
 
-enum err segmenter_open(struct segmenter **out, const char *path, int isa, atomic_int *stop)
+enum err segmenter_open(struct segmenter **out, const char *path, const struct cli *cli)
 {
     struct opened *o = mem_new(1, sizeof *o);
     enum err err;
@@ -106,7 +106,7 @@ enum err segmenter_open(struct segmenter **out, const char *path, int isa, atomi
     if (!o)
         return ERR_MEMORY;
     o->arena = arena_new();
-    err = o->arena ? open_model(o, path, isa, stop) : ERR_MEMORY;
+    err = o->arena ? open_model(o, path, cli) : ERR_MEMORY;
     if (err)
         segmenter_close(&o->s);
     else

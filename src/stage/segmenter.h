@@ -2,8 +2,8 @@
 #ifndef D4M_STAGE_SEGMENTER_H
 #define D4M_STAGE_SEGMENTER_H
 
+#include "base/command.h"
 #include "data/plan.h"
-#include <stdatomic.h>
 
 struct segmenter {
     struct plan plan;
@@ -14,10 +14,10 @@ struct segmenter {
     uint64_t bytes; /* weights, activations and scratch that it holds */
 };
 
-/* `stop` is polled between kernels and may be NULL. Opens a model: its folder (model.safetensors with
+/* cli's stop flag is polled between kernels. Opens a model: its folder (model.safetensors with
  * plan.json beside it) or its weight file. ERR_USAGE: not there; ERR_MODEL: weights and plan do not fit each
  * other or this program. */
-MUST_USE enum err segmenter_open(struct segmenter **out, const char *path, int isa, atomic_int *stop);
+MUST_USE enum err segmenter_open(struct segmenter **out, const char *path, const struct cli *cli);
 void segmenter_close(struct segmenter *s); /* accepts NULL */
 
 #endif

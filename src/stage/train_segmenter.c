@@ -1,6 +1,6 @@
 #include "stage/train_segmenter.h"
 
-#include "backend/backend.h"
+#include "stage/backend.h"
 #include "base/cpu.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -211,7 +211,7 @@ static enum err train(struct session *s)
                                 .progress = s->cli->progress,
                                 .stop = s->cli->stop};
 
-    TRY(backend_cpu(&backend, cpu_isa_name((enum cpu_isa)common->isa), (int)common->threads));
+    TRY(stage_backend(&backend, common, (int)common->threads));
     progress_line(s->cli->progress, "training on %zu case%s, validating on %zu, into %s", s->split.trains,
                   s->split.trains == 1 ? "" : "s", s->split.vals, s->folder);
     return trainer_run(&o);
