@@ -12,6 +12,7 @@
 
 enum {
     FUSED_COLUMNS = 2048, /* most columns of norm's rows, see norm_fold */
+    FUSED_WINDOW = 16,    /* channels of a pitched image come in such groups */
     FUSED_CLASSES = 256,  /* most classes of the Dice loss */
 };
 
@@ -22,6 +23,9 @@ struct norm_chunk {
         *residual; /* of the sample, (V, C); unused ones NULL; gate: residual is a second dy */
     void *out, *g; /* (V, C): y or dx; dy behind the activation's derivative, NULL if not wanted */
     int64_t first, voxels, channels;
+    /* from voxel to voxel; 0: channels. For moments, stage, gate and norm_grad_apply, with channels a
+     * multiple of FUSED_WINDOW; `out` is g's too */
+    int64_t x_pitch, dy_pitch, residual_pitch, out_pitch;
     double slope;
     const void
         *param;  /* norm_finish's or norm_grad_finish's, of this sample; stage, gate: rows of coefficients */

@@ -4,7 +4,6 @@
 #include "backend/classes.h"
 
 #include <math.h>
-#include <omp.h>
 #include <string.h>
 
 enum { X, DY, MORE, OUT, IMAGES };
@@ -17,39 +16,26 @@ struct job {
     void (*sums)(const struct norm_chunk *c, double *parts);
     char *image[IMAGES];
     int64_t pitch[IMAGES];
-    size_t size, dense; /* of an element, of a chunk */
-    char *param;        /* per sample COEF_ROWS rows of cut.columns numbers */
-    double *parts;      /* per chunk (2, C) */
-    char *copies;       /* per thread and image a dense chunk */
+    size_t size;   /* of an element */
+    char *param;   /* per sample COEF_ROWS rows of cut.columns numbers */
+    double *parts; /* per chunk (2, C) */
     bool stream;
 };
-
-/* ---- scratch: parameters, part sums, dense chunks ---- */
 
 static size_t param_bytes(const struct step *s, const struct class_cut *c)
 {
     return class_align((size_t)(c->samples * COEF_ROWS * c->columns) * dtype_size(s->type));
 }
 
-static size_t parts_bytes(const struct class_cut *c)
-{
-    return class_align((size_t)(c->samples * c->chunks * 2 * c->channels) * sizeof(double));
-}
-
-static size_t dense_bytes(const struct step *s, const struct class_cut *c)
-{
-    return class_align((size_t)(int64_min(c->chunk, c->voxels) * c->channels) * dtype_size(s->type));
-}
-
 static void image_prepare(struct step *s)
 {
     const struct class_cut c = class_cut_of(s, &s->in_dims[0]);
-    const size_t threads = (size_t)class_threads(s, c.samples * c.chunks);
+    const bool windows = c.channels % FUSED_WINDOW == 0;
 
     for (int k = 0; k < s->node->n_in; k++) /* the others are rows of parameters */
-        s->pitch_in |= (unsigned)(s->in_dims[k].rank == 5) << k;
-    s->pitch_out = s->out_dims[0].rank == 5;
-    s->work = param_bytes(s, &c) + parts_bytes(&c) + threads * IMAGES * dense_bytes(s, &c);
+        s->pitch_in |= (unsigned)(windows && s->in_dims[k].rank == 5) << k;
+    s->pitch_out = windows && s->out_dims[0].rank == 5;
+    s->work = param_bytes(s, &c) + (size_t)(c.samples * c.chunks * 2 * c.channels) * sizeof(double);
 }
 
 static struct job job_of(const struct run *r)
@@ -58,10 +44,8 @@ static struct job job_of(const struct run *r)
     struct job j = {
         .cut = class_cut_of(s, &s->in_dims[0]), .table = fused_of(s), .size = dtype_size(s->type)};
 
-    j.dense = dense_bytes(s, &j.cut);
     j.param = r->work;
     j.parts = (double *)(void *)(j.param + param_bytes(s, &j.cut));
-    j.copies = (char *)j.parts + parts_bytes(&j.cut);
     return j;
 }
 
@@ -122,38 +106,30 @@ static char *voxel_at(const struct job *j, int which, int64_t voxel)
     return j->image[which] ? j->image[which] + (size_t)(voxel * j->pitch[which]) * j->size : NULL;
 }
 
-static void copy_rows(char *to, int64_t to_pitch, const char *from, int64_t from_pitch, const struct job *j,
-                      int64_t voxels)
+static void chunk_run(const struct job *j, int64_t i)
 {
-    for (int64_t v = 0; v < voxels; v++)
-        memcpy(to + (size_t)(v * to_pitch) * j->size, from + (size_t)(v * from_pitch) * j->size,
-               (size_t)j->cut.channels * j->size);
-}
+    const int64_t n = i / j->cut.chunks, first = i % j->cut.chunks * j->cut.chunk;
+    const int64_t voxel = n * j->cut.voxels + first;
+    const struct norm_chunk chunk = {
+        .x = voxel_at(j, X, voxel),
+        .dy = voxel_at(j, DY, voxel),
+        .residual = voxel_at(j, MORE, voxel),
+        .out = voxel_at(j, OUT, voxel),
+        .g = voxel_at(j, OUT, voxel),
+        .x_pitch = j->pitch[X],
+        .dy_pitch = j->pitch[DY],
+        .residual_pitch = j->pitch[MORE],
+        .out_pitch = j->pitch[OUT],
+        .voxels = int64_min(j->cut.chunk, j->cut.voxels - first),
+        .channels = j->cut.channels,
+        .param = j->param + (size_t)(n * COEF_ROWS * j->cut.columns) * j->size,
+        .stream = j->stream,
+    };
 
-static void chunk_run(const struct job *j, int64_t i, int thread)
-{
-    const int64_t n = i / j->cut.chunks, first = i % j->cut.chunks * j->cut.chunk, c = j->cut.channels;
-    const int64_t voxels = int64_min(j->cut.chunk, j->cut.voxels - first);
-    char *at[IMAGES];
-    struct norm_chunk chunk = {.voxels = voxels, .channels = c};
-
-    for (int k = 0; k < IMAGES; k++) {
-        at[k] = voxel_at(j, k, n * j->cut.voxels + first);
-        if (!at[k] || j->pitch[k] == c)
-            continue;
-        at[k] = j->copies + (size_t)(thread * IMAGES + k) * j->dense;
-        if (k != OUT)
-            copy_rows(at[k], c, voxel_at(j, k, n * j->cut.voxels + first), j->pitch[k], j, voxels);
-    }
-    chunk.param = j->param + (size_t)(n * COEF_ROWS * j->cut.columns) * j->size;
-    chunk.x = at[X], chunk.dy = at[DY], chunk.residual = at[MORE], chunk.out = chunk.g = at[OUT];
-    chunk.stream = j->stream && j->pitch[OUT] == c;
     if (j->sums)
-        j->sums(&chunk, j->parts + 2 * i * c);
+        j->sums(&chunk, j->parts + 2 * i * j->cut.channels);
     else
         j->run(&chunk);
-    if (at[OUT] && j->pitch[OUT] != c)
-        copy_rows(voxel_at(j, OUT, n * j->cut.voxels + first), j->pitch[OUT], at[OUT], c, j, voxels);
 }
 
 static void job_run(const struct job *j, const struct step *s)
@@ -163,7 +139,7 @@ static void job_run(const struct job *j, const struct step *s)
 
 #pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
     for (int64_t i = 0; i < items; i++)
-        chunk_run(j, i, omp_get_thread_num());
+        chunk_run(j, i);
 }
 
 /* ---- the ops ---- */

@@ -41,6 +41,7 @@ void pass_readers_free(struct pass_readers *r)
 {
     mem_free(r->live);
     mem_free(r->count);
+    *r = (struct pass_readers){0};
 }
 
 const struct node *pass_reader(const struct pass_readers *r, val v, int after, int *input)

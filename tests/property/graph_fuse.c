@@ -237,6 +237,49 @@ static void bias_cancels(void **state)
     net_close(&r);
 }
 
+/* Convolution, norm, activation; joined with the image, convolved again; a gradient step on the weights. */
+static void build_joined(struct graph *g)
+{
+    const struct conv c = {.kernel = {1, 3, 3}, .pad = {0, 1, 1}};
+    val x = graph_input(g, "x", DT_F64, DIMS5(1, 1, 3, 3, 2)), y, grad;
+    val w = graph_state(g, "w", DT_F64, DIMS5(2, 2, 1, 3, 3)),
+        v = graph_state(g, "v", DT_F64, DIMS5(2, 4, 1, 3, 3));
+
+    y = op_norm(g, op_conv(g, x, w, (val){0}, &c), op_constant(g, 1.5, DIMS1(2)),
+                op_constant(g, 0.5, DIMS1(2)), 0, 1e-5);
+    y = op_conv(g, op_concat(g, AXIS_C, op_leaky_relu(g, y, 0.1), x), v, (val){0}, &c);
+    graph_grad(g, op_sum(g, op_tanh(g, y), ALL_AXES), 1, &w, &grad);
+    graph_assign(g, w, op_sub(g, w, grad), (val){0});
+}
+
+static void allocation_failures_are_errors(void **state)
+{
+    const struct backend slow = references();
+    const struct compile how = {.backend = &slow};
+    bool ended = false;
+
+    (void)state;
+    for (long n = 1; !ended; n += 1 + n / 40) {
+        struct program *p = NULL;
+        struct graph *g;
+        struct store *s;
+        enum err err = ERR_MEMORY;
+
+        mem_fail_at(n);
+        g = graph_new(DT_F64);
+        s = store_new();
+        if (g && s) {
+            build_joined(g);
+            err = program_new(&p, g, s, &how);
+        }
+        ended = mem_fail_at(0) < n;
+        assert_true(ended ? err == ERR_OK : err == ERR_MEMORY || err == ERR_OK);
+        program_free(p);
+        store_free(s);
+        graph_free(g);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +287,7 @@ int main(void)
         cmocka_unit_test(every_hook),
         cmocka_unit_test(nothing_left_over),
         cmocka_unit_test(bias_cancels),
+        cmocka_unit_test(allocation_failures_are_errors),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -146,6 +146,12 @@ ALWAYS_INLINE vec vec_gate(vec x, vec scale, vec shift, vec slope)
     return vec_select(vec_greater(vec_fma(x, scale, shift), vec_zero()), vec_set(1), slope);
 }
 
+/* Asks for the line of p, which may lie behind the buffer: for walks that the hardware does not foresee. */
+ALWAYS_INLINE void vec_fetch(const REAL *p)
+{
+    _mm_prefetch((const char *)p, _MM_HINT_T0);
+}
+
 /* Past the caches; p is a multiple of VEC_BYTES. */
 ALWAYS_INLINE void vec_stream(REAL *p, vec v)
 {

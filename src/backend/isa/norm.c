@@ -7,7 +7,7 @@
 #include "backend/isa/fused.h"
 #include "backend/isa/lane.h"
 
-enum { ROWS = 64, WIDE = 4, PILOT = 16, NARROW = 128 };
+enum { ROWS = 64, WIDE = 4, PILOT = 16, NARROW = 128, AHEAD = 32 /* rows */ };
 
 int64_t FUSED(norm_fold)(int64_t channels)
 {
@@ -23,57 +23,62 @@ int64_t FUSED(norm_fold)(int64_t channels)
 /* What a pass adds up in every column: a = sum g, b = sum g (x - shift), where g is x - shift itself for the
  * moments. */
 struct sums {
-    const REAL *x, *dy, *y, *more; /* more: a second dy */
-    REAL *g;                       /* NULL: g is not kept */
-    const REAL *coef;              /* of each column, row by row */
-    int64_t pitch;
-    const REAL *shift; /* of each column */
-    double *a, *b;     /* of each column */
+    const REAL *x, *dy, *y, *more;                  /* more: a second dy */
+    REAL *g;                                        /* NULL: g is not kept */
+    int64_t x_pitch, dy_pitch, more_pitch, g_pitch; /* from voxel to voxel; y's is dy's */
+    int64_t fold, columns;                          /* voxels, numbers of a row */
+    const REAL *coef, *shift;                       /* of each column; coef: rows of `columns` numbers */
+    double *a, *b;                                  /* of each column */
     REAL slope;
     bool stream;
 };
 
 enum kind { MOMENTS, GRAD, GRAD_ACT, GATE, GATE_ADD };
 
-/* The activation's derivative times the gradient behind it, element `at`, column j. */
-ALWAYS_INLINE vec gated_at(const struct sums *s, int64_t at, int64_t j, int lanes, enum kind kind)
+/* The gradient before the activation, row r, column j. */
+ALWAYS_INLINE vec gradient_at(const struct sums *s, int64_t r, int64_t j, int lanes, enum kind kind)
 {
+    const int64_t at = r * s->fold * s->dy_pitch + j;
     const REAL *p = s->coef + j;
-    const vec factor = vec_gate(
-        vec_load_upto(s->x + at, lanes), vec_load_upto(p + COEF_SCALE * s->pitch, lanes),
-        vec_load_upto(p + COEF_SHIFT * s->pitch, lanes), vec_load_upto(p + COEF_SLOPE * s->pitch, lanes));
     vec dy = vec_load_upto(s->dy + at, lanes);
 
-    if (kind == GATE_ADD)
-        dy = vec_add(dy, vec_load_upto(s->more + at, lanes));
-    return vec_mul(dy, factor);
-}
-
-ALWAYS_INLINE vec gradient_at(const struct sums *s, int64_t at, int64_t j, int lanes, enum kind kind)
-{
-    vec dy;
-
-    if (kind == GATE || kind == GATE_ADD)
-        return gated_at(s, at, j, lanes, kind);
-    dy = vec_load_upto(s->dy + at, lanes);
     if (kind == GRAD)
         return dy;
-    return vec_select(vec_greater(vec_load_upto(s->y + at, lanes), vec_zero()), dy,
-                      vec_mul(dy, vec_set(s->slope)));
+    if (kind == GRAD_ACT)
+        return vec_select(vec_greater(vec_load_upto(s->y + at, lanes), vec_zero()), dy,
+                          vec_mul(dy, vec_set(s->slope)));
+    if (kind == GATE_ADD)
+        dy = vec_add(dy, vec_load_upto(s->more + r * s->fold * s->more_pitch + j, lanes));
+    return vec_mul(dy, vec_gate(vec_load_upto(s->x + r * s->fold * s->x_pitch + j, lanes),
+                                vec_load_upto(p + COEF_SCALE * s->columns, lanes),
+                                vec_load_upto(p + COEF_SHIFT * s->columns, lanes),
+                                vec_load_upto(p + COEF_SLOPE * s->columns, lanes)));
 }
 
-ALWAYS_INLINE void gradient_keep(const struct sums *s, int64_t at, int lanes, vec g)
+ALWAYS_INLINE void gradient_keep(const struct sums *s, int64_t r, int64_t j, int lanes, vec g)
 {
+    REAL *to = s->g + r * s->fold * s->g_pitch + j;
+
     if (lanes < VEC_LANES)
-        vec_store_part(s->g + at, lanes, g);
+        vec_store_part(to, lanes, g);
     else
-        vec_put(s->g + at, g, s->stream);
+        vec_put(to, g, s->stream);
 }
 
-/* rows <= ROWS from element `at` on, `count` registers from column j on, of which the lanes from `lanes` on
- * are unused */
-ALWAYS_INLINE void sums_block(const struct sums *s, int64_t at, int64_t rows, int64_t j, int lanes, int count,
-                              enum kind kind)
+/* What row r reads, as far as it comes out of windows of wider buffers. */
+ALWAYS_INLINE void fetch_at(const struct sums *s, int64_t r, int64_t j, enum kind kind)
+{
+    vec_fetch(s->x + r * s->fold * s->x_pitch + j);
+    if (kind >= GATE)
+        vec_fetch(s->dy + r * s->fold * s->dy_pitch + j);
+    if (kind == GATE_ADD)
+        vec_fetch(s->more + r * s->fold * s->more_pitch + j);
+}
+
+/* rows <= ROWS from row r0 on, `count` registers from column j on, of which the lanes from `lanes` on are
+ * unused */
+ALWAYS_INLINE void sums_block(const struct sums *s, int64_t r0, int64_t rows, int64_t j, int lanes, int count,
+                              bool dense, enum kind kind)
 {
     vec a[WIDE], b[WIDE], shift[WIDE];
 
@@ -82,19 +87,20 @@ ALWAYS_INLINE void sums_block(const struct sums *s, int64_t at, int64_t rows, in
         a[k] = b[k] = vec_zero();
         shift[k] = vec_load_upto(s->shift + j + k * VEC_LANES, lanes);
     }
-    for (int64_t r = 0; r < rows; r++) {
-        const int64_t row = at + r * s->pitch + j;
+    for (int64_t r = r0; r < r0 + rows; r++) {
+        const REAL *x = s->x + r * s->fold * s->x_pitch + j;
 
         UNROLL
         for (int k = 0; k < count; k++) {
-            const vec d = vec_sub(vec_load_upto(s->x + row + k * VEC_LANES, lanes), shift[k]);
-            const vec g =
-                kind == MOMENTS ? d : gradient_at(s, row + k * VEC_LANES, j + k * VEC_LANES, lanes, kind);
+            const vec d = vec_sub(vec_load_upto(x + k * VEC_LANES, lanes), shift[k]);
+            const vec g = kind == MOMENTS ? d : gradient_at(s, r, j + k * VEC_LANES, lanes, kind);
 
+            if (!dense)
+                fetch_at(s, r + AHEAD, j + k * VEC_LANES, kind);
             a[k] = vec_add(a[k], g);
             b[k] = vec_fma(g, d, b[k]);
             if (kind >= GATE || (kind == GRAD_ACT && s->g))
-                gradient_keep(s, row + k * VEC_LANES, lanes, g);
+                gradient_keep(s, r, j + k * VEC_LANES, lanes, g);
         }
     }
     for (int k = 0; k < count; k++) {
@@ -103,18 +109,21 @@ ALWAYS_INLINE void sums_block(const struct sums *s, int64_t at, int64_t rows, in
     }
 }
 
-ALWAYS_INLINE void sums_rows(const struct sums *s, int64_t at, int64_t rows, int64_t cols, enum kind kind)
+ALWAYS_INLINE void sums_rows(const struct sums *s, int64_t first, int64_t rows, int64_t cols, bool dense,
+                             enum kind kind)
 {
     for (int64_t r = 0; r < rows; r += ROWS) {
-        const int64_t some = rows - r < ROWS ? rows - r : ROWS, from = at + r * s->pitch;
+        const int64_t some = rows - r < ROWS ? rows - r : ROWS;
         int64_t j = 0;
 
         for (; j + WIDE * VEC_LANES <= cols; j += WIDE * VEC_LANES)
-            sums_block(s, from, some, j, VEC_LANES, WIDE, kind);
+            sums_block(s, first + r, some, j, VEC_LANES, WIDE, dense, kind);
+        for (; !dense && j + 2 * VEC_LANES <= cols; j += 2 * VEC_LANES)
+            sums_block(s, first + r, some, j, VEC_LANES, 2, dense, kind);
         for (; j + VEC_LANES <= cols; j += VEC_LANES)
-            sums_block(s, from, some, j, VEC_LANES, 1, kind);
+            sums_block(s, first + r, some, j, VEC_LANES, 1, dense, kind);
         if (j < cols)
-            sums_block(s, from, some, j, (int)(cols - j), 1, kind);
+            sums_block(s, first + r, some, j, (int)(cols - j), 1, dense, kind);
     }
 }
 
@@ -124,6 +133,17 @@ struct slab {
     double a[FUSED_COLUMNS], b[FUSED_COLUMNS];
     REAL shift[FUSED_COLUMNS];
 };
+
+static int64_t pitch_of(int64_t pitch, const struct norm_chunk *c)
+{
+    return pitch ? pitch : c->channels;
+}
+
+static bool is_dense(const struct norm_chunk *c)
+{
+    return pitch_of(c->x_pitch, c) == c->channels && pitch_of(c->dy_pitch, c) == c->channels &&
+           pitch_of(c->residual_pitch, c) == c->channels && pitch_of(c->out_pitch, c) == c->channels;
+}
 
 /* The slab from channel c0 on. */
 static void slab_make(struct slab *t, const struct norm_chunk *c, int64_t c0)
@@ -136,19 +156,64 @@ static void slab_make(struct slab *t, const struct norm_chunk *c, int64_t c0)
     t->cols = fold * t->channels;
 }
 
-/* Fills a and b of the slab's channels; shift holds their first `channels` entries. */
-ALWAYS_INLINE void slab_sums(struct slab *t, struct sums *s, int64_t at, enum kind kind)
+/* A chunk's operands from channel c0 on. */
+ALWAYS_INLINE struct sums sums_of(const struct norm_chunk *c, int64_t c0, enum kind kind)
 {
+    struct sums s = {.x_pitch = pitch_of(c->x_pitch, c),
+                     .dy_pitch = pitch_of(c->dy_pitch, c),
+                     .more_pitch = pitch_of(c->residual_pitch, c),
+                     .g_pitch = pitch_of(c->out_pitch, c),
+                     .fold = FUSED(norm_fold)(c->channels),
+                     .slope = (REAL)c->slope};
+
+    s.columns = s.fold * c->channels;
+    s.x = (const REAL *)c->x + c->first * s.x_pitch + c0;
+    if (kind != MOMENTS)
+        s.dy = (const REAL *)c->dy + c->first * s.dy_pitch + c0;
+    if (kind != MOMENTS && c->g)
+        s.g = (REAL *)c->g + c->first * s.g_pitch + c0;
+    if (kind == GRAD_ACT)
+        s.y = (const REAL *)c->y + c->first * s.dy_pitch + c0;
+    if (kind == GATE_ADD)
+        s.more = (const REAL *)c->residual + c->first * s.more_pitch + c0;
+    if (kind >= GATE)
+        s.coef = (const REAL *)c->param + c0;
+    return s;
+}
+
+/* The row's next voxel, where voxels do not follow one another. */
+ALWAYS_INLINE void sums_next(struct sums *s, int64_t channels, enum kind kind)
+{
+    s->x += s->x_pitch;
+    s->shift += channels;
+    s->a += channels;
+    s->b += channels;
+    if (kind >= GATE) {
+        s->dy += s->dy_pitch;
+        s->g += s->g_pitch;
+        s->coef += channels;
+    }
+    if (kind == GATE_ADD)
+        s->more += s->more_pitch;
+}
+
+/* Fills a and b of the slab's channels; shift holds their first `channels` entries. */
+ALWAYS_INLINE void slab_sums(struct slab *t, struct sums s, bool dense, enum kind kind)
+{
+    const int64_t width = dense ? t->cols : t->channels;
+
     for (int64_t j = t->channels; j < t->cols; j++)
         t->shift[j] = t->shift[j - t->channels];
     for (int64_t j = 0; j < t->cols; j++)
         t->a[j] = t->b[j] = 0;
-    s->shift = t->shift;
-    s->a = t->a;
-    s->b = t->b;
-    sums_rows(s, at, t->rows, t->cols, kind);
-    if (t->rest)
-        sums_rows(s, at + t->rows * s->pitch, 1, t->rest, kind);
+    s.shift = t->shift;
+    s.a = t->a;
+    s.b = t->b;
+    for (int64_t j = 0; j < t->cols; j += width, sums_next(&s, width, kind)) {
+        sums_rows(&s, 0, t->rows, width, dense, kind);
+        if (t->rest > j)
+            sums_rows(&s, t->rows, 1, dense ? t->rest : width, dense, kind);
+    }
     for (int64_t j = t->channels; j < t->cols; j++) {
         t->a[j % t->channels] += t->a[j];
         t->b[j % t->channels] += t->b[j];
@@ -176,12 +241,14 @@ void FUSED(norm_moments)(const struct norm_chunk *c, double *parts)
     struct slab t;
 
     for (int64_t c0 = 0; c0 < c->channels; c0 += FUSED_COLUMNS) {
-        const int64_t at = c->first * c->channels + c0;
-        struct sums s = {.x = c->x, .pitch = FUSED(norm_fold)(c->channels) * c->channels};
+        const struct sums s = sums_of(c, c0, MOMENTS);
 
         slab_make(&t, c, c0);
-        slab_pilot(&t, s.x + at, c->voxels, c->channels);
-        slab_sums(&t, &s, at, MOMENTS);
+        slab_pilot(&t, s.x, c->voxels, s.x_pitch);
+        if (is_dense(c))
+            slab_sums(&t, s, true, MOMENTS);
+        else
+            slab_sums(&t, s, false, MOMENTS);
         for (int64_t j = 0; j < t.channels; j++) {
             parts[c0 + j] = (double)t.shift[j] + t.a[j] / n;
             parts[c->channels + c0 + j] = t.b[j] - t.a[j] * t.a[j] / n;
@@ -190,22 +257,19 @@ void FUSED(norm_moments)(const struct norm_chunk *c, double *parts)
 }
 
 /* A chunk's sums of g and of g (x - shift), with shift for each channel. */
-ALWAYS_INLINE void gradient_sums(const struct norm_chunk *c, const REAL *shift, double *parts, enum kind kind)
+ALWAYS_INLINE void gradient_sums(const struct norm_chunk *c, const REAL *shift, double *parts, bool dense,
+                                 enum kind kind)
 {
     struct slab t;
 
     for (int64_t c0 = 0; c0 < c->channels; c0 += FUSED_COLUMNS) {
-        const int64_t at = c->first * c->channels + c0;
-        struct sums s = {.x = c->x, .dy = c->dy, .y = c->y, .g = c->g, .slope = (REAL)c->slope};
+        struct sums s = sums_of(c, c0, kind);
 
-        s.more = c->residual;
-        s.coef = (const REAL *)c->param + c0;
-        s.pitch = FUSED(norm_fold)(c->channels) * c->channels;
-        s.stream = c->stream && s.g && (uintptr_t)(s.g + at) % VEC_BYTES == 0 && s.pitch % VEC_LANES == 0;
+        s.stream = c->stream && dense && s.g && (uintptr_t)s.g % VEC_BYTES == 0 && s.columns % VEC_LANES == 0;
         slab_make(&t, c, c0);
         for (int64_t j = 0; j < t.channels; j++)
             t.shift[j] = shift[c0 + j];
-        slab_sums(&t, &s, at, kind);
+        slab_sums(&t, s, dense, kind);
         for (int64_t j = 0; j < t.channels; j++) {
             parts[c0 + j] = t.a[j];
             parts[c->channels + c0 + j] = t.b[j];
@@ -217,17 +281,25 @@ ALWAYS_INLINE void gradient_sums(const struct norm_chunk *c, const REAL *shift, 
 void FUSED(norm_grad_sums)(const struct norm_chunk *c, double *parts)
 {
     if (c->y)
-        gradient_sums(c, c->param, parts, GRAD_ACT);
+        gradient_sums(c, c->param, parts, true, GRAD_ACT);
     else
-        gradient_sums(c, c->param, parts, GRAD);
+        gradient_sums(c, c->param, parts, true, GRAD);
+}
+
+ALWAYS_INLINE void gate_sums(const struct norm_chunk *c, double *parts, enum kind kind)
+{
+    const REAL *centre = (const REAL *)c->param + COEF_CENTRE * FUSED(norm_fold)(c->channels) * c->channels;
+
+    if (is_dense(c))
+        gradient_sums(c, centre, parts, true, kind);
+    else
+        gradient_sums(c, centre, parts, false, kind);
 }
 
 void FUSED(gate)(const struct norm_chunk *c, double *parts)
 {
-    const REAL *centre = (const REAL *)c->param + COEF_CENTRE * FUSED(norm_fold)(c->channels) * c->channels;
-
     if (c->residual)
-        gradient_sums(c, centre, parts, GATE_ADD);
+        gate_sums(c, parts, GATE_ADD);
     else
-        gradient_sums(c, centre, parts, GATE);
+        gate_sums(c, parts, GATE);
 }

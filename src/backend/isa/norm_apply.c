@@ -4,13 +4,15 @@
 #include "backend/isa/lane.h"
 #include <math.h>
 
+enum { AHEAD = 32 /* rows */, LINE = 64 / sizeof(REAL) };
 enum kind { NORM, NORM_ACT, NORM_ADD_ACT, GRAD, GRAD_ACT, STAGE, STAGE_ADD };
 
 struct apply {
     const REAL *x, *dy, *y, *residual;
-    const REAL *param; /* arrays of a row's length, one behind the other */
+    const REAL *param; /* arrays of `stride` numbers, one behind the other */
     REAL *out;
-    int64_t columns;
+    int64_t columns, stride;                  /* numbers of a row */
+    int64_t x_row, dy_row, residual_row, row; /* from row to row; row: of out and y */
     REAL slope;
 };
 
@@ -19,81 +21,120 @@ ALWAYS_INLINE vec leaky(vec v, vec slope)
     return vec_select(vec_greater(v, vec_zero()), v, vec_mul(v, slope));
 }
 
-/* leaky(scale x + shift + residual) */
-ALWAYS_INLINE vec stage_at(const struct apply *a, int64_t at, int64_t j, int64_t lanes, enum kind kind)
+/* leaky(scale x + shift + residual), row r, column j */
+ALWAYS_INLINE vec stage_at(const struct apply *a, int64_t r, int64_t j, int64_t lanes, enum kind kind)
 {
     const REAL *p = a->param + j;
-    const vec scale = vec_load_upto(p + COEF_SCALE * a->columns, lanes),
-              shift = vec_load_upto(p + COEF_SHIFT * a->columns, lanes),
-              slope = vec_load_upto(p + COEF_SLOPE * a->columns, lanes), x = vec_load_upto(a->x + at, lanes);
+    const vec scale = vec_load_upto(p + COEF_SCALE * a->stride, lanes),
+              shift = vec_load_upto(p + COEF_SHIFT * a->stride, lanes),
+              slope = vec_load_upto(p + COEF_SLOPE * a->stride, lanes),
+              x = vec_load_upto(a->x + r * a->x_row + j, lanes);
     vec v;
 
     if (kind == STAGE)
         return vec_stage(x, scale, shift, slope);
-    v = vec_add(vec_fma(x, scale, shift), vec_load_upto(a->residual + at, lanes));
+    v = vec_add(vec_fma(x, scale, shift), vec_load_upto(a->residual + r * a->residual_row + j, lanes));
     return vec_max(v, vec_mul(v, slope));
 }
 
-/* Element `at`, column j. Forward: (x - mean) scale + shift; the mean is rounded, shift holds what that lost.
+/* Row r, column j. Forward: (x - mean) scale + shift; the mean is rounded, shift holds what that lost.
  * Backward: of_g g + (of_d (x - mean) + constant). */
-ALWAYS_INLINE vec apply_at(const struct apply *a, int64_t at, int64_t j, int64_t lanes, enum kind kind)
+ALWAYS_INLINE vec apply_at(const struct apply *a, int64_t r, int64_t j, int64_t lanes, enum kind kind)
 {
     const REAL *p = a->param + j;
-    const vec d = vec_sub(vec_load_upto(a->x + at, lanes), vec_load_upto(p, lanes));
-    const vec p1 = vec_load_upto(p + a->columns, lanes), p2 = vec_load_upto(p + 2 * a->columns, lanes);
+    const vec d = vec_sub(vec_load_upto(a->x + r * a->x_row + j, lanes), vec_load_upto(p, lanes));
+    const vec p1 = vec_load_upto(p + a->stride, lanes), p2 = vec_load_upto(p + 2 * a->stride, lanes);
     const vec slope = vec_set(a->slope);
     vec v;
 
+    if (kind >= STAGE)
+        return stage_at(a, r, j, lanes, kind);
     if (kind == GRAD || kind == GRAD_ACT) {
-        const vec p3 = vec_load_upto(p + 3 * a->columns, lanes);
+        const vec p3 = vec_load_upto(p + 3 * a->stride, lanes);
 
-        v = vec_load_upto(a->dy + at, lanes);
+        v = vec_load_upto(a->dy + r * a->dy_row + j, lanes);
         if (kind == GRAD_ACT)
-            v = vec_select(vec_greater(vec_load_upto(a->y + at, lanes), vec_zero()), v, vec_mul(v, slope));
+            v = vec_select(vec_greater(vec_load_upto(a->y + r * a->row + j, lanes), vec_zero()), v,
+                           vec_mul(v, slope));
         return vec_fma(v, p1, vec_fma(d, p2, p3));
     }
     v = vec_fma(d, p1, p2);
     if (kind == NORM_ADD_ACT)
-        v = vec_add(v, vec_load_upto(a->residual + at, lanes));
+        v = vec_add(v, vec_load_upto(a->residual + r * a->residual_row + j, lanes));
     return kind == NORM ? v : leaky(v, slope);
 }
 
-ALWAYS_INLINE vec result_at(const struct apply *a, int64_t at, int64_t j, int64_t lanes, enum kind kind)
+/* A row of a window of a wider buffer, some rows ahead. */
+ALWAYS_INLINE void fetch_row(const struct apply *a, const REAL *p, int64_t row, int64_t r)
 {
-    return kind >= STAGE ? stage_at(a, at, j, lanes, kind) : apply_at(a, at, j, lanes, kind);
+    for (int64_t j = 0; row != a->columns && j < a->columns; j += LINE)
+        vec_fetch(p + (r + AHEAD) * row + j);
 }
 
-ALWAYS_INLINE void apply_rows(const struct apply *a, int64_t at, int64_t count, enum kind kind, bool stream)
+ALWAYS_INLINE void fetch_rows(const struct apply *a, int64_t r, enum kind kind)
 {
-    for (; count > 0; count -= a->columns, at += a->columns) {
+    fetch_row(a, a->x, a->x_row, r);
+    if (kind == GRAD)
+        fetch_row(a, a->dy, a->dy_row, r);
+    if (kind == STAGE_ADD)
+        fetch_row(a, a->residual, a->residual_row, r);
+}
+
+ALWAYS_INLINE void apply_rows(const struct apply *a, int64_t count, enum kind kind, bool stream)
+{
+    for (int64_t r = 0; count > 0; count -= a->columns, r++) {
         const int64_t n = count < a->columns ? count : a->columns;
+        REAL *out = a->out + r * a->row;
         int64_t j = 0;
 
+        fetch_rows(a, r, kind);
         for (; j + VEC_LANES <= n; j += VEC_LANES)
-            vec_put(a->out + at + j, result_at(a, at + j, j, VEC_LANES, kind), stream);
+            vec_put(out + j, apply_at(a, r, j, VEC_LANES, kind), stream);
         if (j < n)
-            vec_store_part(a->out + at + j, (int)(n - j), result_at(a, at + j, j, n - j, kind));
+            vec_store_part(out + j, (int)(n - j), apply_at(a, r, j, n - j, kind));
     }
+}
+
+static const REAL *from(const void *p, int64_t at)
+{
+    return p ? (const REAL *)p + at : NULL;
+}
+
+/* Rows are of several voxels where every operand is dense, else of one. */
+static struct apply apply_of(const struct norm_chunk *c)
+{
+    const int64_t width = c->channels, columns = FUSED(norm_fold)(width) * width;
+    const int64_t x = c->x_pitch ? c->x_pitch : width, dy = c->dy_pitch ? c->dy_pitch : width,
+                  residual = c->residual_pitch ? c->residual_pitch : width,
+                  out = c->out_pitch ? c->out_pitch : width;
+    const bool dense = x == width && dy == width && residual == width && out == width;
+
+    return (struct apply){.x = from(c->x, c->first * x),
+                          .dy = from(c->dy, c->first * dy),
+                          .y = from(c->y, c->first * out),
+                          .residual = from(c->residual, c->first * residual),
+                          .param = c->param,
+                          .out = (REAL *)c->out + c->first * out,
+                          .columns = dense ? columns : width,
+                          .stride = columns,
+                          .x_row = dense ? columns : x,
+                          .dy_row = dense ? columns : dy,
+                          .residual_row = dense ? columns : residual,
+                          .row = dense ? columns : out,
+                          .slope = (REAL)c->slope};
 }
 
 ALWAYS_INLINE void apply_chunk(const struct norm_chunk *c, enum kind kind)
 {
-    const struct apply a = {.x = c->x,
-                            .dy = c->dy,
-                            .y = c->y,
-                            .residual = c->residual,
-                            .param = c->param,
-                            .out = c->out,
-                            .columns = FUSED(norm_fold)(c->channels) * c->channels,
-                            .slope = (REAL)c->slope};
-    const int64_t at = c->first * c->channels, count = c->voxels * c->channels;
+    const struct apply a = apply_of(c);
+    const int64_t count = c->voxels * c->channels;
 
-    /* columns of whole registers keep every row's start aligned */
-    if (c->stream && (uintptr_t)(a.out + at) % VEC_BYTES == 0 && a.columns % VEC_LANES == 0) {
-        apply_rows(&a, at, count, kind, true);
+    /* rows of whole registers keep every row's start aligned */
+    if (c->stream && (uintptr_t)a.out % VEC_BYTES == 0 && a.row % VEC_LANES == 0) {
+        apply_rows(&a, count, kind, true);
         _mm_sfence();
     } else {
-        apply_rows(&a, at, count, kind, false);
+        apply_rows(&a, count, kind, false);
     }
 }
 
