@@ -2,7 +2,7 @@
  * on the samples of the op table. */
 #include "stage/bench.h"
 
-#include "backend/backend.h"
+#include "stage/backend.h"
 #include "base/clock.h"
 #include "base/cpu.h"
 #include "base/json.h"
@@ -148,7 +148,7 @@ static enum err compile(void *ctx, int threads)
 
     program_free(t->p);
     t->p = NULL;
-    TRY(backend_cpu(&cpu, cpu_isa_name((enum cpu_isa)t->cli->common->isa), threads));
+    TRY(stage_backend(&cpu, t->cli->common, threads));
     TRY(program_new(&t->p, t->g, t->states, &how));
     for (size_t i = 0; i < store_count(t->inputs); i++) /* a folded graph need not have them all */
         if (program_bind(t->p, store_at(t->inputs, i)->name, store_at(t->inputs, i)->data))

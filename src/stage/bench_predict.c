@@ -3,7 +3,7 @@
  * on the same files (bench/peers/predict.py). */
 #include "stage/bench.h"
 
-#include "backend/backend.h"
+#include "stage/backend.h"
 #include "base/child.h"
 #include "base/clock.h"
 #include "base/cpu.h"
@@ -150,7 +150,7 @@ static enum err save_model(struct bench *b)
     enum err err;
 
     TRY(make_plan(b));
-    TRY(backend_cpu(&cpu, cpu_isa_name((enum cpu_isa)b->cli->common->isa), 0));
+    TRY(stage_backend(&cpu, b->cli->common, 0));
     TRY(network_for_prediction(&n, &b->plan, 1, &how));
     err = nn_init(n.nn, n.store, 1);
     if (!err)
