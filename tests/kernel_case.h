@@ -241,14 +241,18 @@ static inline double *conv_result(const struct conv_shape *s, enum conv_dir dir,
     struct fence z = rows_new(d->z, voxels, out, out + 5, bytes);
     struct fence zs = rows_new(d->z_stage, 1, STAGE_ROWS * per_sample, STAGE_ROWS * per_sample, bytes);
     struct fence sums = rows_new(NULL, 1, 2 * per_sample, 2 * per_sample, bytes);
+    const int64_t packed = s->packed ? t->conv_packed(s, dir) : 0;
+    struct fence panels = fence_new((size_t)(packed * bytes));
     struct fence work = fence_new(t->conv_work(s, dir, run->threads));
     double *result = doubles_new(result_count(s, dir));
 
     assert_true(t->conv_accepts(s, dir));
     memset(work.data, 0xFF, work.bytes);
+    if (packed)
+        t->conv_pack(s, dir, w.data, panels.data, run->threads);
     t->conv(s, dir,
             &(struct conv_buf){.x = x.data,
-                               .w = w.data,
+                               .w = packed ? panels.data : w.data,
                                .y = y.data,
                                .x_pitch = px,
                                .y_pitch = py,
@@ -278,6 +282,7 @@ static inline double *conv_result(const struct conv_shape *s, enum conv_dir dir,
     fence_free(&bias);
     fence_free(&xs);
     fence_free(&ys);
+    fence_free(&panels);
     fence_free(&work);
     return result;
 }

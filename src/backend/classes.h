@@ -13,7 +13,7 @@
     LINEAR_CLASSES(X) POINTWISE_CLASSES(X) REDUCE_CLASSES(X) MOVE_CLASSES(X) NORM_CLASSES(X) STAGE_CLASSES(X) \
     LOSS_CLASSES(X) RANDOM_CLASSES(X) UPDATE_CLASSES(X)
 #define LINEAR_CLASSES(X) \
-    X(conv_winograd) X(conv_dx_winograd) X(conv_dw_winograd) X(conv) X(conv_dx) X(conv_dw) X(matmul)
+    X(conv_winograd) X(conv_dx_winograd) X(conv_dw_winograd) X(conv) X(conv_dx) X(conv_dw) X(conv_weights) X(matmul)
 #define POINTWISE_CLASSES(X) \
     X(add) X(sub) X(mul) X(div) X(max) X(min) X(less) X(equal) X(where) X(neg) X(abs) X(sign) X(sqrt) X(exp) X(log) \
     X(tanh) X(sigmoid) X(relu) X(leaky_relu) X(prelu) X(silu) X(clamp) X(is_finite) X(stop_gradient) X(cast)

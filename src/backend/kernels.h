@@ -23,7 +23,8 @@ enum conv_dir {
 struct conv_shape {
     int64_t n, in[3], ci, out[3], co;
     int64_t kernel[3], stride[3], pad[3], dilation[3], groups;
-    bool exact; /* sums of plain products only, no Winograd: for comparisons with other programs */
+    bool exact;  /* sums of plain products only, no Winograd: for comparisons with other programs */
+    bool packed; /* w is what conv_pack made of it (CONV_PACKED) */
 };
 
 /* What a convolution can do on the way, so that no pass of its own over the activations is needed.
@@ -39,6 +40,7 @@ enum conv_hook {
     CONV_MOMENTS = 4, /* the result's mean and biased variance per sample and channel are written too */
     CONV_GATE = 8, /* the result r, times the derivative of a stage at z: g = r leaky'(scale z + shift); and
                       per sample and channel the sums of g and of g (z - centre) */
+    CONV_PACKED = 16, /* w may come packed */
 };
 
 /* Pitches count elements from voxel to voxel (>= channels): a buffer may be a channel slice of a wider one.
@@ -86,6 +88,10 @@ struct kernel_table {
     /* Which of enum conv_hook the shape's kernel takes, alone or together; CONV_MOMENTS and CONV_GATE exclude
      * each other. The same in both instruction sets. */
     unsigned (*conv_hooks)(const struct conv_shape *s, enum conv_dir dir);
+    /* Elements of packed weights (a multiple of a cache line); 0 if the shape's kernel reads w as it is. */
+    int64_t (*conv_packed)(const struct conv_shape *s, enum conv_dir dir);
+    void (*conv_pack)(const struct conv_shape *s, enum conv_dir dir, const void *w, void *packed,
+                      int threads);
     size_t (*conv_work)(const struct conv_shape *s, enum conv_dir dir, int threads); /* bytes of scratch */
     void (*conv)(const struct conv_shape *s, enum conv_dir dir, const struct conv_buf *b);
 

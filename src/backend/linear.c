@@ -8,7 +8,8 @@
 
 /* The graph and the kernels name hooks alike. */
 static_assert((int)HOOK_X_STAGE == CONV_X_STAGE && (int)HOOK_Y_STAGE == CONV_Y_STAGE &&
-                  (int)HOOK_MOMENTS == CONV_MOMENTS && (int)HOOK_GATE == CONV_GATE,
+                  (int)HOOK_MOMENTS == CONV_MOMENTS && (int)HOOK_GATE == CONV_GATE &&
+                  (int)HOOK_PACKED == CONV_PACKED,
               "hooks");
 static_assert((int)COEF_SCALE == STAGE_SCALE && (int)COEF_SHIFT == STAGE_SHIFT &&
                   (int)COEF_SLOPE == STAGE_SLOPE && (int)COEF_CENTRE == STAGE_CENTRE &&
@@ -54,6 +55,8 @@ static struct conv_shape conv_shape_of(const struct step *s)
     struct conv_shape shape = {
         .n = x->n[0], .ci = x->n[4], .co = y->n[4], .groups = c->groups, .exact = s->exact};
 
+    shape.packed = c->hooks & HOOK_PACKED;
+
     for (int i = 0; i < 3; i++) {
         shape.in[i] = x->n[1 + i];
         shape.out[i] = y->n[1 + i];
@@ -94,7 +97,7 @@ static bool winograd_accepts(const struct step *s)
     struct conv_shape shape;
     struct wino q;
 
-    if (!conv_accepts(s))
+    if (!class_all_real(s) || !conv_accepts(s))
         return false;
     shape = conv_shape_of(s);
     return wino_plan(&q, &shape, roles_of(s).dir);
@@ -154,6 +157,61 @@ static void conv_run(const struct run *r)
 
     s->table->conv(&shape, role.dir, &b);
 }
+
+/* ---- packed weights ---- */
+
+static struct conv_shape packed_shape(const struct step *s)
+{
+    const struct conv *c = &s->node->attr.pack.conv;
+    const struct dims *w = &s->in_dims[0];
+    struct conv_shape shape = {.n = s->node->attr.pack.batch,
+                               .ci = w->n[1] * c->groups,
+                               .co = w->n[0],
+                               .groups = c->groups,
+                               .exact = s->exact};
+
+    for (int i = 0; i < 3; i++) {
+        shape.in[i] = c->size[i];
+        shape.kernel[i] = c->kernel[i];
+        shape.stride[i] = c->stride[i];
+        shape.pad[i] = c->pad[i];
+        shape.dilation[i] = c->dilation[i];
+        shape.out[i] =
+            (c->size[i] + 2 * c->pad[i] - (c->kernel[i] - 1) * c->dilation[i] - 1) / c->stride[i] + 1;
+    }
+    return shape;
+}
+
+static enum conv_dir packed_dir(const struct step *s)
+{
+    return s->node->attr.pack.by_data ? CONV_DX : CONV_FORWARD;
+}
+
+static bool pack_accepts(const struct step *s)
+{
+    struct conv_shape shape;
+
+    if (!class_all_real(s))
+        return false;
+    shape = packed_shape(s);
+    return s->table->conv_accepts(&shape, packed_dir(s)) && s->table->conv_packed(&shape, packed_dir(s)) > 0;
+}
+
+static void pack_prepare(struct step *s)
+{
+    const struct conv_shape shape = packed_shape(s);
+
+    s->out_bytes = (size_t)s->table->conv_packed(&shape, packed_dir(s)) * dtype_size(s->type);
+}
+
+static void pack_run(const struct run *r)
+{
+    const struct conv_shape shape = packed_shape(r->step);
+
+    r->step->table->conv_pack(&shape, packed_dir(r->step), r->in[0], r->out[0], r->step->threads);
+}
+
+/* ---- matrix products ---- */
 
 /* Elements from one matrix of the batch to the next: 0 if all leading extents are 1, -1 if only some are. */
 static int64_t batch_step(const struct dims *d, const struct dims *out)
@@ -230,5 +288,7 @@ const struct kernel_class class_conv_dx = {"conv_dx.direct", OP_CONV_DX, conv_ac
                                            conv_run};
 const struct kernel_class class_conv_dw = {"conv_dw.direct", OP_CONV_DW, conv_accepts, conv_prepare,
                                            conv_run};
+const struct kernel_class class_conv_weights = {"conv_weights.pack", OP_CONV_WEIGHTS, pack_accepts,
+                                                pack_prepare, pack_run};
 const struct kernel_class class_matmul = {"matmul.tile", OP_MATMUL, matmul_accepts, matmul_prepare,
                                           matmul_run};

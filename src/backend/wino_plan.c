@@ -112,8 +112,10 @@ bool wino_plan(struct wino *q, const struct conv_shape *s, enum conv_dir dir)
 
     if (!shape_fits(s))
         return false;
-    *q = (struct wino){
-        .n = s->n, .depth = dir == CONV_DX ? s->co : s->ci, .cols = dir == CONV_DX ? s->ci : s->co};
+    *q = (struct wino){.n = s->n,
+                       .packed = s->packed,
+                       .depth = dir == CONV_DX ? s->co : s->ci,
+                       .cols = dir == CONV_DX ? s->ci : s->co};
     q->variant = variant_of(s->kernel, dir == CONV_DX ? s->in : s->out);
     axes_set(q, s, dir);
     cost = wino_cost(q, s, dir);

@@ -35,6 +35,7 @@ enum hook {
     HOOK_Y_STAGE = 2, /* y is */
     HOOK_MOMENTS = 4, /* output 1: the row `moments` of the result, (N, 2, C) */
     HOOK_GATE = 8,    /* outputs 0 and 1: those of the row `gate` on the result, z and its coefficients */
+    HOOK_PACKED = 16, /* input 1 is what `conv_weights` made of the weights; set by pass_pack only */
 };
 /* clang-format off */
 #define CUBE(k) {k, k, k}
@@ -59,6 +60,11 @@ union attr {
         int64_t start[DIMS_MAX], size[DIMS_MAX]; /* slice: window; pad: zeros before, output size */
     } box;
     struct conv conv;
+    struct {
+        struct conv conv; /* of the convolution that reads the weights; size: of its x */
+        int64_t batch;
+        int64_t by_data; /* 1: conv_dx reads them */
+    } pack;
     struct {
         bool transpose_a, transpose_b;
     } matmul;

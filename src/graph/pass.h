@@ -25,6 +25,10 @@ struct graph *pass_fuse(struct graph *g, const struct backend *b);
  * pass_expand. */
 struct graph *pass_bf16(struct graph *g);
 
+/* A new graph in which the weights of convolutions whose kernels can take them packed are packed by steps of
+ * their own. Ownership and failure as with pass_expand. */
+struct graph *pass_pack(struct graph *g, const struct backend *b);
+
 /* First kernel class of the backend that accepts the node, NULL if there is none (the reference then runs
  * it). Either way *s describes the step, and pass_step_clear frees what it holds. */
 const struct kernel_class *pass_kernel(const struct backend *b, const struct graph *g, const struct node *n,

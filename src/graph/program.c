@@ -227,6 +227,8 @@ static struct graph *lowered(struct graph *g, const struct compile *c)
         now = replaced(g, now, pass_fuse(now, &hooks));
     if (now && c->bf16)
         now = replaced(g, now, pass_bf16(now));
+    if (now)
+        now = replaced(g, now, pass_pack(now, c->backend));
     return now;
 }
 

@@ -106,8 +106,11 @@ static void lives(struct sharing *p)
                                        .read = place == PLACE_CONSTANT ? p->s->count : -1,
                                        .written = -1};
     }
-    for (int i = 0; i < p->s->count; i++)
+    for (int i = 0; i < p->s->count; i++) {
+        if (turn_step(p->s, i)->out_bytes)
+            spot_at(p, p->s->turn[i].out)->bytes = mem_plan_aligned(turn_step(p->s, i)->out_bytes);
         turn_lives(p, i);
+    }
     for (int i = 0; i < outs; i++)
         keep(p, out[i].v);
     for (int i = 0; i < assigns; i++) {

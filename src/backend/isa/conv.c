@@ -50,15 +50,41 @@ static unsigned direct_hooks(enum conv_dir dir)
     return (dir != CONV_DX ? CONV_X_STAGE : 0) | (dir != CONV_FORWARD ? CONV_Y_STAGE : 0);
 }
 
+/* Whether the direct kernel with packed panels runs the shape. */
+static bool is_direct(const struct conv_shape *s, enum conv_dir dir)
+{
+    return s->groups == 1 && dir != CONV_DW && !conv_is_product(s) && !conv_few_accepts(s, dir);
+}
+
+int64_t conv_packed_of(const struct conv_shape *s, enum conv_dir dir)
+{
+    struct wino q;
+
+    if (dir != CONV_DW && wino_plan(&q, s, dir))
+        return wino_packed(&q);
+    return is_direct(s, dir) ? conv_direct_packed(s, dir) : 0;
+}
+
+void conv_pack_run(const struct conv_shape *s, enum conv_dir dir, const void *w, void *packed, int threads)
+{
+    const struct conv_buf b = {.w = (void *)(uintptr_t)w, .work = packed, .threads = threads}; /* w is read */
+    struct wino q;
+
+    if (wino_plan(&q, s, dir))
+        wino_pack(&q, dir, &b);
+    else
+        conv_direct_pack(s, dir, &b);
+}
+
 unsigned conv_hooks_of(const struct conv_shape *s, enum conv_dir dir)
 {
     struct wino q;
 
     if (!wino_plan(&q, s, dir))
-        return s->groups == 1 ? direct_hooks(dir) : 0;
+        return (s->groups == 1 ? direct_hooks(dir) : 0) | (is_direct(s, dir) ? CONV_PACKED : 0);
     if (dir == CONV_DW)
         return CONV_X_STAGE;
-    return (dir == CONV_DX ? CONV_Y_STAGE : CONV_X_STAGE) | CONV_MOMENTS | CONV_GATE;
+    return (dir == CONV_DX ? CONV_Y_STAGE : CONV_X_STAGE) | CONV_MOMENTS | CONV_GATE | CONV_PACKED;
 }
 
 size_t conv_scratch(const struct conv_shape *s, enum conv_dir dir, int threads)

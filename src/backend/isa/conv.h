@@ -10,6 +10,10 @@
 #define conv_scratch KERNEL(conv_scratch)
 #define conv_run KERNEL(conv_run)
 #define conv_direct_scratch KERNEL(conv_direct_scratch)
+#define conv_packed_of KERNEL(conv_packed_of)
+#define conv_pack_run KERNEL(conv_pack_run)
+#define conv_direct_packed KERNEL(conv_direct_packed)
+#define conv_direct_pack KERNEL(conv_direct_pack)
 #define conv_direct_run KERNEL(conv_direct_run)
 #define conv_few_accepts KERNEL(conv_few_accepts)
 #define conv_few_scratch KERNEL(conv_few_scratch)
@@ -18,12 +22,18 @@
 #define conv_dw_run KERNEL(conv_dw_run)
 
 unsigned conv_hooks_of(const struct conv_shape *s, enum conv_dir dir); /* as in kernels.h */
+int64_t conv_packed_of(const struct conv_shape *s, enum conv_dir dir);
+void conv_pack_run(const struct conv_shape *s, enum conv_dir dir, const void *w, void *packed, int threads);
 size_t conv_scratch(const struct conv_shape *s, enum conv_dir dir, int threads);
 void conv_run(const struct conv_shape *s, enum conv_dir dir, const struct conv_buf *b);
 
 /* Forward and by data, any shape. */
 size_t conv_direct_scratch(const struct conv_shape *s, enum conv_dir dir, int threads);
 void conv_direct_run(const struct conv_shape *s, enum conv_dir dir, const struct conv_buf *b);
+
+/* The packed weights: elements, and the packing of b's w into its work. */
+int64_t conv_direct_packed(const struct conv_shape *s, enum conv_dir dir);
+void conv_direct_pack(const struct conv_shape *s, enum conv_dir dir, const struct conv_buf *b);
 
 /* Forward and by data into few channels, with the taps along w as columns. */
 bool conv_few_accepts(const struct conv_shape *s, enum conv_dir dir);

@@ -26,7 +26,6 @@ struct direct {
     /* set for a run */
     const REAL *source, *stage; /* the source's coefficients or NULL */
     REAL *dest, *packed, *bias;
-    int64_t *place; /* (kW): see taps_place */
     int64_t source_pitch, dest_pitch;
     bool stream;
     char *threads; /* each thread's own part of the work buffer */
@@ -114,8 +113,8 @@ static void direct_plan(struct direct *q, const struct conv_shape *s, enum conv_
     q->block_bytes = work_bytes(block_elements(q));
     q->thread_bytes = 2 * q->list_bytes + q->block_bytes;
     q->bias_bytes = work_bytes(q->panels * TILE_COLS);
-    q->packed_bytes = work_bytes(q->panels * TILE_COLS * q->taps * q->depth);
-    q->shared_bytes = q->bias_bytes + q->packed_bytes + list_bytes(s->kernel[2]);
+    q->packed_bytes = s->packed ? 0 : work_bytes(q->panels * TILE_COLS * q->taps * q->depth);
+    q->shared_bytes = q->bias_bytes + q->packed_bytes;
 }
 
 size_t conv_direct_scratch(const struct conv_shape *s, enum conv_dir dir, int threads)
@@ -128,16 +127,16 @@ size_t conv_direct_scratch(const struct conv_shape *s, enum conv_dir dir, int th
 
 /* ---- weights: packed[panel][kd][kh][kw by phase, in source order][k][TILE_COLS] ---- */
 
-/* place[kw] = where tap kw stands along w among the packed ones; -1 if no phase uses it. */
-static void taps_place(const struct conv_axis *w, int64_t *place)
+/* Where tap kw stands along w among the packed ones; -1 if no phase uses it. */
+static int64_t tap_place(const struct conv_axis *w, int64_t kw)
 {
-    for (int64_t kw = 0; kw < w->kernel; kw++)
-        place[kw] = -1;
     for (int64_t f = 0; f < w->phases; f++) {
         const struct conv_phase p = conv_axis_phase(w, f);
         for (int64_t i = 0; i < p.taps; i++)
-            place[p.tap0 + i * p.tap_step] = p.packed + i;
+            if (p.tap0 + i * p.tap_step == kw)
+                return p.packed + i;
     }
+    return -1;
 }
 
 enum { PACK_DEPTH = 4, PACK_TAPS = 32 };
@@ -171,12 +170,39 @@ static void weights_pack(const struct direct *q, const REAL *w, int64_t panel, i
         const int64_t count[2] = {min64(PACK_TAPS, q->taps - t0), min64(PACK_DEPTH, q->depth - k0)};
         weights_gather(q, w + first_col, (const int64_t[2]){t0, k0}, count, cols, block);
         for (int64_t t = 0; t < count[0]; t++) {
-            const int64_t tap = t0 + t, place = q->place[tap % kw_count];
+            const int64_t tap = t0 + t, place = tap_place(&q->axis[2], tap % kw_count);
             if (place >= 0)
                 memcpy(to + (tap / kw_count * kw_count + place) * q->depth * TILE_COLS, block[t],
                        (size_t)count[1] * sizeof block[t][0]);
         }
     }
+}
+
+/* Called by every thread of a team. */
+static void weights_pack_all(const struct direct *q, const REAL *w)
+{
+#pragma omp for schedule(static) collapse(2)
+    for (int64_t panel = 0; panel < q->panels; panel++)
+        for (int64_t k = 0; k < q->depth; k += PACK_DEPTH)
+            weights_pack(q, w, panel, k);
+}
+
+int64_t conv_direct_packed(const struct conv_shape *s, enum conv_dir dir)
+{
+    struct direct q = {0};
+
+    direct_plan(&q, s, dir, 1);
+    return q.panels * TILE_COLS * q.taps * q.depth;
+}
+
+void conv_direct_pack(const struct conv_shape *s, enum conv_dir dir, const struct conv_buf *b)
+{
+    struct direct q = {0};
+
+    direct_plan(&q, s, dir, b->threads);
+    q.packed = b->work;
+#pragma omp parallel num_threads(b->threads)
+    weights_pack_all(&q, b->w);
 }
 
 /* ---- one task ---- */
@@ -340,10 +366,8 @@ void conv_direct_run(const struct conv_shape *s, enum conv_dir dir, const struct
     q.dest_pitch = dir == CONV_DX ? b->x_pitch : b->y_pitch;
     q.stream = tile_may_stream(q.dest, q.dest_pitch, q.cols,
                                s->n * q.axis[0].dest * q.axis[1].dest * q.axis[2].dest * q.cols);
-    q.packed = (REAL *)(void *)((char *)b->work + q.bias_bytes);
-    q.place = (int64_t *)(void *)((char *)b->work + q.bias_bytes + q.packed_bytes);
+    q.packed = s->packed ? b->w : (REAL *)(void *)((char *)b->work + q.bias_bytes);
     q.threads = (char *)b->work + q.shared_bytes;
-    taps_place(&q.axis[2], q.place);
     if (b->bias) {
         q.bias = b->work;
         pack_bias(q.bias, b->bias, q.cols);
@@ -351,10 +375,8 @@ void conv_direct_run(const struct conv_shape *s, enum conv_dir dir, const struct
     const int64_t tasks = s->n * q.blocks[0] * q.blocks[1] * q.blocks[2] * q.panel_parts;
 #pragma omp parallel num_threads(b->threads)
     {
-#pragma omp for schedule(static) collapse(2)
-        for (int64_t panel = 0; panel < q.panels; panel++)
-            for (int64_t k = 0; k < q.depth; k += PACK_DEPTH)
-                weights_pack(&q, b->w, panel, k);
+        if (!s->packed)
+            weights_pack_all(&q, b->w);
 #pragma omp for schedule(dynamic)
         for (int64_t i = 0; i < tasks; i++)
             task_run(&q, i);

@@ -68,7 +68,7 @@ static void job_plan(struct job *j, const struct wino *q, int threads)
     j->tile = max64(q->depth, q->cols);
     j->point = point_step(j->block * q->piece * j->tile);
     j->weights_point = point_step(j->panels * q->depth * TILE_COLS);
-    j->weights_bytes = work_bytes(j->weights_point * q->points);
+    j->weights_bytes = q->packed ? 0 : work_bytes(j->weights_point * q->points);
     j->sums_bytes = work_bytes(q->pieces * 2 * q->cols);
     j->block_bytes = work_bytes(j->point * q->points);
     j->copy_bytes = j->panels > 1 ? work_bytes(j->block * q->piece * q->depth) : 0;
@@ -101,6 +101,33 @@ static void weights_row(const struct job *j, enum conv_dir dir, const REAL *w, i
             block[t][i] = from[dir == CONV_DX ? taps - 1 - t : t];
     j->t->weight((const REAL(*)[TILE_COLS])block, cols / VEC_LANES,
                  j->weights + (panel * q->depth + k) * TILE_COLS, j->weights_point);
+}
+
+/* Called by every thread of a team. */
+static void weights_transform(const struct job *j, enum conv_dir dir, const REAL *w)
+{
+#pragma omp for schedule(static) collapse(2)
+    for (int64_t panel = 0; panel < j->panels; panel++)
+        for (int64_t k = 0; k < j->q->depth; k++)
+            weights_row(j, dir, w, panel, k);
+}
+
+int64_t wino_packed(const struct wino *q)
+{
+    struct job j = {0};
+
+    job_plan(&j, q, 1);
+    return j.weights_point * q->points;
+}
+
+void wino_pack(const struct wino *q, enum conv_dir dir, const struct conv_buf *b)
+{
+    struct job j = {0};
+
+    job_plan(&j, q, b->threads);
+    j.weights = b->work;
+#pragma omp parallel num_threads(b->threads)
+    weights_transform(&j, dir, b->w);
 }
 
 /* ---- products ---- */
@@ -264,7 +291,7 @@ static void job_bind(struct job *j, enum conv_dir dir, const struct conv_buf *b)
                            .gate = b->z_stage,
                            .z_pitch = b->z_pitch,
                            .stream = streams(q, by_data ? b->x : b->y, by_data ? b->x_pitch : b->y_pitch)};
-    j->weights = (REAL *)(void *)work;
+    j->weights = q->packed ? b->w : (REAL *)(void *)work;
     j->sums = (REAL *)(void *)(work + j->weights_bytes);
     j->threads = work + j->shared_bytes;
 }
@@ -278,10 +305,8 @@ void wino_run(const struct wino *q, enum conv_dir dir, const struct conv_buf *b)
     REAL *shared = (REAL *)(void *)((char *)b->work + j.weights_bytes + j.sums_bytes);
 #pragma omp parallel num_threads(b->threads)
     {
-#pragma omp for schedule(static) collapse(2)
-        for (int64_t panel = 0; panel < j.panels; panel++)
-            for (int64_t k = 0; k < q->depth; k++)
-                weights_row(&j, dir, b->w, panel, k);
+        if (!q->packed)
+            weights_transform(&j, dir, b->w);
         if (j.team) {
             for (int64_t i = 0; i < j.blocks; i++)
                 block_shared(&j, shared, i);

@@ -9,6 +9,8 @@
 #define wino_transforms KERNEL(wino_transforms)
 #define wino_scratch KERNEL(wino_scratch)
 #define wino_run KERNEL(wino_run)
+#define wino_packed KERNEL(wino_packed)
+#define wino_pack KERNEL(wino_pack)
 #define wino_dw_scratch KERNEL(wino_dw_scratch)
 #define wino_dw_run KERNEL(wino_dw_run)
 
@@ -58,6 +60,10 @@ extern const struct wino_transforms wino_transforms[WINO_VARIANTS];
 /* Forward and by data. Takes every hook of its direction. */
 size_t wino_scratch(const struct wino *q, int threads);
 void wino_run(const struct wino *q, enum conv_dir dir, const struct conv_buf *b);
+
+/* The transformed weights: elements, and the transform. */
+int64_t wino_packed(const struct wino *q);
+void wino_pack(const struct wino *q, enum conv_dir dir, const struct conv_buf *b);
 
 /* By weights. */
 size_t wino_dw_scratch(const struct wino *q, int threads);
