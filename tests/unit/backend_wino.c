@@ -10,11 +10,11 @@
 
 #define SHAPE(n, d, h, w, ci, co)                                                                            \
     {                                                                                                        \
-        n, {d, h, w}, ci, {d, h, w}, co, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1, false                \
+        n, {d, h, w}, ci, {d, h, w}, co, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1, false, false         \
     }
 #define FLAT(n, d, h, w, ci, co)                                                                             \
     {                                                                                                        \
-        n, {d, h, w}, ci, {d, h, w}, co, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}, 1, false                \
+        n, {d, h, w}, ci, {d, h, w}, co, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}, 1, false, false         \
     }
 
 /* Whole and overhanging tiles, pieces that fill a row and that do not, both ways of sharing the work. */
