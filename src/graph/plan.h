@@ -5,6 +5,7 @@
 #ifndef D4M_GRAPH_PLAN_H
 #define D4M_GRAPH_PLAN_H
 
+#include "base/str.h"
 #include "graph/schedule.h"
 
 /* Blocks begin on cache lines. */
@@ -21,7 +22,8 @@ struct spot {
     uint32_t next; /* the next edition of the same root, in a ring */
     bool kept;     /* lives to the end: an output, a constant or the value of an assignment */
     bool rigid;    /* who makes or reads it cannot do with a window of the last axis */
-    int read;      /* last turn that reads it or a view of it */
+    int made;      /* turn that makes it; -1: a source */
+    int read;      /* last turn that reads it or a view of it; -1: none */
     size_t shift;  /* bytes behind the root's start */
     int64_t pitch; /* elements from row to row of the last axis; 0: dense */
     /* of a root: */
@@ -46,6 +48,8 @@ struct mem_plan {
 MUST_USE enum err mem_plan_share(struct mem_plan *m, const struct schedule *s, bool windows);
 /* With offsets; of the plans with windows and without the one with the smaller arena. */
 MUST_USE enum err mem_plan_make(struct mem_plan *m, const struct schedule *s);
+/* What runs again, what are windows, and the largest blocks at the fullest turn. */
+void mem_plan_dump(struct str *out, const struct mem_plan *m, const struct schedule *s);
 void mem_plan_free(struct mem_plan *m);
 
 #endif

@@ -2,8 +2,10 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "graph/cost.h"
 #include "graph/pass.h"
 #include "graph/plan.h"
+#include "graph/recompute.h"
 #include "graph/reference.h"
 #include "tensor/bf16.h"
 #include <inttypes.h>
@@ -99,18 +101,37 @@ static void fill_constant(void *to, const struct node *n)
     }
 }
 
-/* Every step once, in the graph's order. */
-static enum err make_schedule(struct program *p)
+static enum err too_big(size_t plain, size_t least, size_t allowed)
 {
-    int *order = mem_new((size_t)p->count + 1, sizeof *order);
-    enum err err = order ? ERR_OK : ERR_MEMORY;
+    return err_set(
+        ERR_MEMORY,
+        "the program needs %.3g GB, with recomputation %.3g GB, but --mem leaves it %.3g GB: use a "
+        "smaller patch or batch",
+        (double)plain * 1e-9, (double)least * 1e-9, (double)allowed * 1e-9);
+}
 
-    for (int i = 0; !err && i < p->count; i++)
-        order[i] = i;
-    if (!err)
-        err = schedule_make(&p->schedule, p->g, p->steps, order, p->count);
-    mem_free(order);
-    return err;
+static enum err plan_order(struct program *p, const struct order *o)
+{
+    mem_plan_free(&p->plan);
+    schedule_free(&p->schedule);
+    TRY(schedule_make(&p->schedule, p->g, p->steps, o->step, o->count));
+    return mem_plan_make(&p->plan, &p->schedule);
+}
+
+/* Every step once; if that does not fit, some again. */
+static enum err make_plan(struct program *p, struct order *o, size_t limit)
+{
+    size_t plain, least;
+
+    TRY(order_make(o, p->count));
+    TRY(plan_order(p, o));
+    plain = p->plan.arena;
+    if (!limit || plain <= limit)
+        return ERR_OK;
+    TRY(recompute(o, p->g, p->steps, limit, &least));
+    if (least > limit)
+        return too_big(plain, least < plain ? least : plain, limit);
+    return plan_order(p, o);
 }
 
 static const struct node *edition_node(const struct program *p, uint32_t edition)
@@ -184,24 +205,18 @@ static enum err make_copies(struct program *p)
     return ERR_OK;
 }
 
-static enum err check_memory(const struct program *p, const struct compile *c)
-{
-    if (!c->memory_max || p->plan.arena <= c->memory_max)
-        return ERR_OK;
-    return err_set(ERR_MEMORY,
-                   "the program needs %.3g GB but --mem allows %.3g GB: use a smaller patch or batch",
-                   (double)p->plan.arena * 1e-9, (double)c->memory_max * 1e-9);
-}
-
 static enum err compile(struct program *p, struct graph *expanded, struct store *store,
                         const struct compile *c)
 {
+    struct order order = {0};
+    enum err err;
+
     p->g = expanded;
     p->stop = c->stop;
     TRY(make_steps(p, c));
-    TRY(make_schedule(p));
-    TRY(mem_plan_make(&p->plan, &p->schedule));
-    TRY(check_memory(p, c));
+    err = make_plan(p, &order, c->memory_max);
+    order_free(&order);
+    TRY(err);
     TRY(place_values(p, store));
     return make_copies(p);
 }
@@ -453,44 +468,6 @@ uint64_t program_bytes(const struct program *p)
     return p->plan.arena;
 }
 
-static double count_of(const struct dims *d)
-{
-    return (double)dims_count(d);
-}
-
-static double step_flops(const struct step *s)
-{
-    const struct node *n = s->node;
-    const struct dims *w;
-
-    switch (n->id) {
-    case OP_CONV:
-    case OP_CONV_DX:
-        w = &s->in_dims[1];
-        return 2 * count_of(n->id == OP_CONV ? &s->out_dims[0] : &s->in_dims[0]) * count_of(w) /
-               (double)w->n[0];
-    case OP_CONV_DW:
-        w = &s->out_dims[0];
-        return 2 * count_of(&s->in_dims[0]) * count_of(w) / (double)w->n[0];
-    case OP_MATMUL:
-        return 2 * count_of(&s->out_dims[0]) *
-               (double)s->in_dims[0].n[s->in_dims[0].rank - (n->attr.matmul.transpose_a ? 2 : 1)];
-    default:
-        return count_of(&s->out_dims[0]);
-    }
-}
-
-static double step_bytes(const struct step *s)
-{
-    double bytes = 0;
-
-    for (int k = 0; k < s->node->n_in; k++)
-        bytes += count_of(&s->in_dims[k]) * (double)dtype_size(s->in_type[k]);
-    for (int k = 0; k < s->node->n_out; k++)
-        bytes += count_of(&s->out_dims[k]) * (double)dtype_size(s->out_type[k]);
-    return bytes;
-}
-
 void program_timing(struct program *p, bool on)
 {
     p->timing = on;
@@ -553,26 +530,32 @@ static void dump_hooks(const struct node *n, struct str *out)
             str_add(out, name[i]);
 }
 
-void program_dump(const struct program *p, struct str *out)
+static void dump_turn(const struct program *p, int i, struct str *out)
 {
+    const struct turn *t = &p->schedule.turn[i];
+    const struct node *n = p->steps[t->step].node;
+    const struct spot *spot = &p->plan.spot[t->out], *root = &p->plan.spot[spot->root];
     char text[160];
 
-    str_addf(out, "%d steps, arena %.3f MB\n", p->count, (double)p->plan.arena * 1e-6);
-    for (int i = 0; i < p->schedule.count; i++) {
-        const struct turn *t = &p->schedule.turn[i];
-        const struct node *n = p->steps[t->step].node;
-        const struct spot *spot = &p->plan.spot[t->out], *s = &p->plan.spot[spot->root];
-        str_addf(out, "%4d %-14s %-12s", i, n->op->name, p->plan.done[i] ? "view" : p->kernel[t->step]->name);
-        dump_hooks(n, out);
-        if (!p->plan.done[i] && p->steps[t->step].choice[0])
-            str_addf(out, " %s", p->steps[t->step].choice);
-        str_addf(out, " %s %-28s at %zu+%zu work %zu live %zu", dtype_name(n->out_type[0]),
-                 dims_text(&n->out_dims[0], text), s->offset + spot->shift, s->bytes, p->steps[t->step].work,
-                 p->plan.live[i]);
-        if (spot->pitch)
-            str_addf(out, " pitch %lld", (long long)spot->pitch);
-        if (p->calls[i])
-            str_addf(out, " %.3f ms", 1e3 * p->seconds[i] / (double)p->calls[i]);
-        str_addf(out, "  %s%s\n", n->scope, t->again ? " again" : "");
-    }
+    str_addf(out, "%4d %-14s %-18s", i, n->op->name, p->plan.done[i] ? "view" : p->kernel[t->step]->name);
+    dump_hooks(n, out);
+    if (!p->plan.done[i] && p->steps[t->step].choice[0])
+        str_addf(out, " %s", p->steps[t->step].choice);
+    str_addf(out, " %s %-26s at %zu+%zu", dtype_name(n->out_type[0]), dims_text(&n->out_dims[0], text),
+             root->offset + spot->shift, root->bytes);
+    if (spot->pitch)
+        str_addf(out, " pitch %lld", (long long)spot->pitch);
+    if (p->steps[t->step].work)
+        str_addf(out, " work %zu", p->steps[t->step].work);
+    str_addf(out, " live %.1f MB", (double)p->plan.live[i] * 1e-6);
+    if (p->calls[i])
+        str_addf(out, " %.3f ms", 1e3 * p->seconds[i] / (double)p->calls[i]);
+    str_addf(out, "  %s%s\n", n->scope, t->again ? " (again)" : "");
+}
+
+void program_dump(const struct program *p, struct str *out)
+{
+    mem_plan_dump(out, &p->plan, &p->schedule);
+    for (int i = 0; i < p->schedule.count; i++)
+        dump_turn(p, i, out);
 }

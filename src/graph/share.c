@@ -83,7 +83,7 @@ static void turn_lives(struct sharing *p, int i)
     }
     for (int k = 0; k < step->node->n_out; k++) {
         struct spot *s = spot_at(p, t->out + (uint32_t)k);
-        s->first = i;
+        s->first = s->made = i;
         s->written = view ? -1 : i;
         s->rigid |= view ? !rows : !bit(step->pitch_out, k);
     }
@@ -104,6 +104,7 @@ static void lives(struct sharing *p)
                                        .kept = place == PLACE_CONSTANT,
                                        .first = place == PLACE_CONSTANT ? 0 : -1,
                                        .read = place == PLACE_CONSTANT ? p->s->count : -1,
+                                       .made = -1,
                                        .written = -1};
     }
     for (int i = 0; i < p->s->count; i++) {

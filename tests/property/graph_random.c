@@ -13,6 +13,7 @@
 #include "graph/pass.h"
 #include "graph/plan.h"
 #include "graph/program.h"
+#include "graph/recompute.h"
 #include "graph/reference.h"
 #include "ops/ops.h"
 #include "plan_check.h"
@@ -151,37 +152,57 @@ static void keep_everything(struct graph *g)
     }
 }
 
-/* The plan of m's graph for a backend is sound; *windows counts the editions that are windows of wider
- * buffers. */
+/* The plan of an order is sound; *windows counts the editions that are windows of wider buffers. */
+static size_t check_order(const struct graph *g, const struct step *steps, const struct order *o,
+                          int *windows)
+{
+    struct schedule s;
+    struct mem_plan plan;
+    size_t arena;
+
+    assert_int_equal(schedule_make(&s, g, steps, o->step, o->count), ERR_OK);
+    assert_int_equal(mem_plan_make(&plan, &s), ERR_OK);
+    plan_check(&s, &plan);
+    for (uint32_t e = 1; e <= s.editions; e++)
+        *windows += plan.spot[e].pitch != 0;
+    arena = plan.arena;
+    mem_plan_free(&plan);
+    schedule_free(&s);
+    return arena;
+}
+
+/* What m's graph needs on a backend, with as little recomputation as possible down to what can be reached. */
 static void check_plan(struct made *m, const struct backend *b, int *windows)
 {
     struct graph *g = pass_expand(m->g, b);
     bool *live = pass_live(g);
     struct step *steps = mem_new((size_t)graph_count(g), sizeof *steps);
-    int *order = mem_new((size_t)graph_count(g), sizeof *order), count = 0;
-    struct schedule s;
-    struct mem_plan plan;
+    struct order order;
+    int count = 0;
+    size_t plain, least;
 
-    assert_true(g && live && steps && order);
+    assert_true(g && live && steps);
     for (int i = 0; i < graph_count(g); i++)
         if (live[i] && !(graph_at(g, i)->op->flags & OP_SOURCE)) {
             const struct kernel_class *k = pass_kernel(b, g, graph_at(g, i), &steps[count]);
             if (k && k->prepare)
                 k->prepare(&steps[count]);
-            order[count] = count;
             count++;
         }
-    assert_int_equal(schedule_make(&s, g, steps, order, count), ERR_OK);
-    assert_int_equal(mem_plan_make(&plan, &s), ERR_OK);
-    plan_check(&s, &plan);
-    for (uint32_t e = 1; e <= s.editions; e++)
-        *windows += plan.spot[e].pitch != 0;
-    mem_plan_free(&plan);
-    schedule_free(&s);
+    assert_int_equal(order_make(&order, count), ERR_OK);
+    plain = check_order(g, steps, &order, windows);
+    for (int part = 9; part > 0; part -= 2) {
+        order_free(&order);
+        assert_int_equal(order_make(&order, count), ERR_OK);
+        assert_int_equal(recompute(&order, g, steps, plain * (size_t)part / 10, &least), ERR_OK);
+        assert_true(check_order(g, steps, &order, windows) <= least);
+        if (least > plain * (size_t)part / 10)
+            break;
+    }
+    order_free(&order);
     for (int i = 0; i < count; i++)
         pass_step_clear(&steps[i]);
     mem_free(steps);
-    mem_free(order);
     mem_free(live);
     graph_free(g);
 }

@@ -1,0 +1,402 @@
+#include "graph/recompute.h"
+
+#include "base/mem.h"
+#include "graph/cost.h"
+#include "graph/op.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    TRIES = 12,     /* candidates whose whole effect is computed */
+    SMALL = 64,     /* an input of less than this part of the block is kept rather than made again */
+    ROUNDS_MAX = 8, /* of tightening the limit when placing wastes some */
+};
+
+enum err order_make(struct order *o, int steps)
+{
+    o->step = mem_new((size_t)steps + 1, sizeof *o->step);
+    o->count = steps;
+    for (int i = 0; o->step && i < steps; i++)
+        o->step[i] = i;
+    return o->step ? ERR_OK : ERR_MEMORY;
+}
+
+void order_free(struct order *o)
+{
+    mem_free(o->step);
+    *o = (struct order){0};
+}
+
+/* An order with its schedule and what it needs. */
+struct state {
+    struct order order; /* owned */
+    struct schedule s;
+    struct mem_plan m;
+    double excess; /* bytes over the limit, summed over the turns */
+};
+
+/* A step to run again before a turn. */
+struct again {
+    int turn, step;
+};
+
+/* One way to go on. */
+struct drop {
+    struct again *again;
+    int count;
+    double cost, bytes;
+};
+
+struct chooser {
+    const struct graph *g;
+    const struct step *steps;
+    const int *made_by; /* per value: the step, -1 for sources */
+    size_t limit;
+    struct state now;
+    int peak;          /* the turn that needs most */
+    int *next;         /* per edition: first turn behind the peak that reads it, 0: none */
+    bool *used;        /* per edition: a root that the peak's turn itself needs */
+    uint32_t *current; /* per value: its edition at the turn in question */
+    uint32_t dropped;  /* root of the block in question */
+};
+
+/* ---- states ---- */
+
+static void state_free(struct state *t)
+{
+    order_free(&t->order);
+    schedule_free(&t->s);
+    mem_plan_free(&t->m);
+}
+
+/* Takes the order. */
+static enum err state_make(struct state *t, const struct chooser *c, struct order *order)
+{
+    *t = (struct state){.order = *order};
+    *order = (struct order){0};
+    TRY(schedule_make(&t->s, c->g, c->steps, t->order.step, t->order.count));
+    TRY(mem_plan_share(&t->m, &t->s, true));
+    for (int i = 0; i < t->s.count; i++)
+        if (t->m.live[i] > c->limit)
+            t->excess += (double)(t->m.live[i] - c->limit);
+    return ERR_OK;
+}
+
+static int again_cmp(const void *a, const void *b)
+{
+    const struct again *x = a, *y = b;
+
+    return x->turn != y->turn ? x->turn - y->turn : x->step - y->step;
+}
+
+/* The present order with a drop's steps in it. Steps of one turn come in the graph's order, so that inputs
+ * are made before they are read. */
+static enum err order_with(struct order *out, const struct order *o, struct drop *d)
+{
+    int n = 0, k = 0;
+
+    qsort(d->again, (size_t)d->count, sizeof *d->again, again_cmp);
+    out->step = mem_new((size_t)(o->count + d->count) + 1, sizeof *out->step);
+    if (!out->step)
+        return ERR_MEMORY;
+    for (int i = 0; i < o->count; i++) {
+        for (; k < d->count && d->again[k].turn == i; k++)
+            out->step[n++] = d->again[k].step;
+        out->step[n++] = o->step[i];
+    }
+    out->count = n;
+    return ERR_OK;
+}
+
+/* ---- what could be dropped ---- */
+
+static enum err find_peak(struct chooser *c)
+{
+    const struct state *t = &c->now;
+
+    mem_free(c->next);
+    mem_free(c->used);
+    c->next = mem_new((size_t)t->s.editions + 1, sizeof *c->next);
+    c->used = mem_new((size_t)t->s.editions + 1, sizeof *c->used);
+    if (!c->next || !c->used)
+        return ERR_MEMORY;
+    c->peak = 0;
+    for (int i = 1; i < t->s.count; i++)
+        if (t->m.live[i] > t->m.live[c->peak])
+            c->peak = i;
+    for (int i = t->s.count - 1; i > c->peak; i--)
+        for (int k = 0; k < turn_step(&t->s, i)->node->n_in; k++)
+            c->next[t->s.turn[i].in[k]] = i;
+    for (int k = 0; k < turn_step(&t->s, c->peak)->node->n_in; k++)
+        c->used[t->m.spot[t->s.turn[c->peak].in[k]].root] = true;
+    for (int k = 0; k < turn_step(&t->s, c->peak)->node->n_out; k++)
+        c->used[t->m.spot[t->s.turn[c->peak].out + (uint32_t)k].root] = true;
+    return ERR_OK;
+}
+
+/* Every value's edition as turn `turn` finds it. */
+static void editions_at(struct chooser *c, int turn)
+{
+    const struct schedule *s = &c->now.s;
+
+    for (uint32_t id = 1; id <= graph_values(c->g); id++)
+        c->current[id] = id;
+    for (int i = 0; i < turn; i++)
+        for (int k = 0; k < turn_step(s, i)->node->n_out; k++)
+            c->current[turn_step(s, i)->node->first_out + (uint32_t)k] = s->turn[i].out + (uint32_t)k;
+}
+
+static bool planned(const struct drop *d, int step)
+{
+    for (int i = 0; i < d->count; i++)
+        if (d->again[i].step == step)
+            return true;
+    return false;
+}
+
+/* Adds to d what must run again before `turn` so that the value is there; false if that cannot be. */
+static bool need(struct chooser *c, struct drop *d, uint32_t value, int turn)
+{
+    const struct mem_plan *m = &c->now.m;
+    const struct spot *s = &m->spot[c->current[value]];
+    const int step = c->made_by[value];
+    const struct node *n;
+
+    if (s->place == PLACE_STATE || turn > m->first_update)
+        return turn <= m->first_update;
+    if (step < 0 || planned(d, step))
+        return true;
+    if ((s->root != c->dropped || s->made > c->peak) &&
+        (s->read >= turn || (double)s->bytes * SMALL < d->bytes))
+        return true;
+    n = c->steps[step].node;
+    if (n->op->flags & OP_UPDATE)
+        return false;
+    for (int k = 0; k < n->n_in; k++)
+        if (!need(c, d, n->in[k].id, turn))
+            return false;
+    if (!planned(d, step)) {
+        d->again[d->count++] = (struct again){turn, step};
+        d->cost += step_seconds(&c->steps[step]);
+    }
+    return true;
+}
+
+/* The block lies there at the peak, all its editions are made before it and none is read by it. */
+static bool only_lies(const struct chooser *c, uint32_t root)
+{
+    const struct spot *s = &c->now.m.spot[root];
+
+    return s->root == root && s->place == PLACE_ARENA && !s->kept && s->first >= 0 && s->first < c->peak &&
+           s->last > c->peak && !c->used[root];
+}
+
+/* What to run again so that the block can be given up at the peak. */
+static bool drop_make(struct chooser *c, struct drop *d, uint32_t root)
+{
+    const struct mem_plan *m = &c->now.m;
+    uint32_t e = root;
+
+    d->count = 0;
+    d->cost = 0;
+    d->bytes = (double)m->spot[root].bytes;
+    c->dropped = root;
+    do {
+        const int turn = c->next[e];
+        if (turn && m->spot[e].made < c->peak) {
+            editions_at(c, turn);
+            if (m->spot[e].kept || !need(c, d, c->now.s.value[e], turn))
+                return false;
+        }
+        e = m->spot[e].next;
+    } while (e != root);
+    return d->count > 0;
+}
+
+/* ---- choosing ---- */
+
+static int drop_cmp(const void *a, const void *b)
+{
+    const struct drop *x = a, *y = b;
+    const double p = x->cost * y->bytes, q = y->cost * x->bytes;
+
+    return (p > q) - (p < q);
+}
+
+static void drops_free(struct drop *list, int count)
+{
+    for (int i = 0; i < count; i++)
+        mem_free(list[i].again);
+    mem_free(list);
+}
+
+static enum err drops_find(struct chooser *c, struct drop **out, int *count, int steps)
+{
+    struct drop *list = mem_new((size_t)c->now.s.editions + 1, sizeof *list);
+    int n = 0;
+
+    if (!list)
+        return ERR_MEMORY;
+    for (uint32_t e = 1; e <= c->now.s.editions; e++) {
+        if (!only_lies(c, e))
+            continue;
+        list[n].again = mem_new((size_t)steps + 1, sizeof *list[n].again);
+        if (!list[n].again) {
+            drops_free(list, n);
+            return ERR_MEMORY;
+        }
+        if (drop_make(c, &list[n], e))
+            n++;
+        else
+            mem_free(list[n].again);
+    }
+    qsort(list, (size_t)n, sizeof *list, drop_cmp);
+    *out = list;
+    *count = n;
+    return ERR_OK;
+}
+
+/* Tries the cheapest drops and keeps the one with the best effect for its cost; *better tells whether there
+ * is one. */
+static enum err improve(struct chooser *c, int steps, bool *better)
+{
+    struct drop *list = NULL;
+    struct state best = {.excess = c->now.excess};
+    double best_rate = 0;
+    int n = 0;
+    enum err err;
+
+    *better = false;
+    TRY(find_peak(c));
+    err = drops_find(c, &list, &n, steps);
+    for (int i = 0; !err && i < n && (i < TRIES || !*better); i++) {
+        struct order order = {0};
+        struct state t = {0};
+        double rate;
+        TRY_OR(next, order_with(&order, &c->now.order, &list[i]));
+        TRY_OR(next, state_make(&t, c, &order));
+        rate = (c->now.excess - t.excess) / (list[i].cost + 1e-9);
+        if (rate > best_rate) {
+            struct state swap = best;
+            best = t;
+            t = swap;
+            best_rate = rate;
+            *better = true;
+        }
+    next:
+        order_free(&order);
+        state_free(&t);
+    }
+    if (!err && *better) {
+        state_free(&c->now);
+        c->now = best;
+    } else {
+        state_free(&best);
+    }
+    drops_free(list, n);
+    return err;
+}
+
+/* ---- the whole ---- */
+
+static enum err placed_bytes(const struct schedule *s, size_t *arena)
+{
+    struct mem_plan m;
+    enum err err = mem_plan_make(&m, s);
+
+    *arena = m.arena;
+    mem_plan_free(&m);
+    return err;
+}
+
+/* The present order without turn i takes its place if it still fits. */
+static enum err leave_out(struct chooser *c, int i, size_t limit, bool *done)
+{
+    struct order order;
+    struct state t = {0};
+    size_t arena = 0;
+    enum err err;
+
+    TRY(order_make(&order, c->now.order.count));
+    for (int k = 0, n = 0; k < c->now.order.count; k++)
+        if (k != i)
+            order.step[n++] = c->now.order.step[k];
+    order.count = c->now.order.count - 1;
+    err = state_make(&t, c, &order);
+    if (!err && t.excess <= 0)
+        err = placed_bytes(&t.s, &arena);
+    *done = !err && t.excess <= 0 && arena <= limit;
+    if (*done) {
+        struct state swap = c->now;
+        c->now = t;
+        t = swap;
+    }
+    order_free(&order);
+    state_free(&t);
+    return err;
+}
+
+/* Takes out what need not run again after all, from the end. */
+static enum err trim(struct chooser *c, size_t limit)
+{
+    for (int i = c->now.s.count - 1; i >= 0; i--) {
+        bool done;
+        if (c->now.s.turn[i].again && step_seconds(turn_step(&c->now.s, i)) > 0)
+            TRY(leave_out(c, i, limit, &done));
+    }
+    return ERR_OK;
+}
+
+static enum err fit(struct chooser *c, size_t limit, size_t *arena, int steps)
+{
+    for (int round = 0;; round++) {
+        bool better = true;
+        while (c->now.excess > 0 && better)
+            TRY(improve(c, steps, &better));
+        TRY(placed_bytes(&c->now.s, arena));
+        if (*arena <= limit) {
+            TRY(trim(c, limit));
+            return placed_bytes(&c->now.s, arena);
+        }
+        if (c->now.excess > 0 || round == ROUNDS_MAX || *arena - limit >= c->limit)
+            return ERR_OK;
+        c->limit -= *arena - limit; /* what placing wastes */
+        for (int i = 0; i < c->now.s.count; i++)
+            c->now.excess += c->now.m.live[i] > c->limit ? (double)(c->now.m.live[i] - c->limit) : 0;
+    }
+}
+
+static enum err chooser_make(struct chooser *c, int *made_by, int steps)
+{
+    size_t values = (size_t)graph_values(c->g) + 1;
+
+    for (size_t id = 0; id < values; id++)
+        made_by[id] = -1;
+    for (int i = 0; i < steps; i++)
+        for (int k = 0; k < c->steps[i].node->n_out; k++)
+            made_by[c->steps[i].node->first_out + (uint32_t)k] = i;
+    c->made_by = made_by;
+    c->current = mem_new(values, sizeof *c->current);
+    return c->current ? ERR_OK : ERR_MEMORY;
+}
+
+enum err recompute(struct order *o, const struct graph *g, const struct step *steps, size_t limit,
+                   size_t *arena)
+{
+    struct chooser c = {.g = g, .steps = steps, .limit = limit};
+    int count = o->count, *made_by = mem_new((size_t)graph_values(g) + 1, sizeof *made_by);
+    enum err err = made_by ? chooser_make(&c, made_by, count) : ERR_MEMORY;
+
+    if (!err)
+        err = state_make(&c.now, &c, o);
+    if (!err)
+        err = fit(&c, limit, arena, count);
+    *o = c.now.order;
+    c.now.order = (struct order){0};
+    state_free(&c.now);
+    mem_free(c.next);
+    mem_free(c.used);
+    mem_free(c.current);
+    mem_free(made_by);
+    return err;
+}
