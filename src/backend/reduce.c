@@ -12,8 +12,10 @@ enum {
     NARROW = 64, /* fewer columns are folded, */
     MANY = 256,  /* if there are so many rows */
     FOLDED = 16 * NARROW,
-    RUN = 4096,        /* elements of one run */
-    CHUNK = 32 * 1024, /* elements of a chunk, about */
+    BLOCK = 64,         /* rows that sum_rows adds up before it goes on in double */
+    FOLDED_APART = 128, /* most numbers of rows that are not one behind the other */
+    RUN = 4096,         /* elements of one run */
+    CHUNK = 32 * 1024,  /* elements of a chunk, about */
 };
 
 struct reduction {
@@ -110,6 +112,13 @@ struct job {
     size_t size;
 };
 
+/* Rows of few numbers, `pitch` apart. */
+struct narrow {
+    int64_t cols, pitch;
+    int64_t wide, rows; /* numbers of several rows together; how many of these */
+    void (*reduce)(double *acc, const void *x, int64_t pitch, int64_t rows, int64_t cols);
+};
+
 static void out_put(const struct job *j, int64_t at, const double *value, int64_t n)
 {
     if (j->size == sizeof(float))
@@ -119,26 +128,44 @@ static void out_put(const struct job *j, int64_t at, const double *value, int64_
         memcpy(j->out + (size_t)at * sizeof(double), value, (size_t)n * sizeof(double));
 }
 
-/* Adds `rows` rows of few columns that lie behind one another: several at a time, so that they fill
- * registers. */
-static void narrow_rows(const struct job *j, double *acc, const char *x, int64_t rows, int64_t cols)
+/* Adds up rows of `wide` numbers in the order of sum_rows, each made of rows of `cols` that are `pitch`
+ * apart: a block at a time is brought together first. */
+static void gather_rows(const struct job *j, double *sums, const char *x, const struct narrow *w)
 {
-    const int64_t fold = j->table->norm_fold(cols), whole = rows / fold, wide = fold * cols;
-    void (*const reduce)(double *, const void *, int64_t, int64_t, int64_t) =
-        j->d->max ? j->table->max_rows : j->table->sum_rows;
+    _Alignas(64) char block[BLOCK * FOLDED_APART * sizeof(double)];
+    const size_t row = (size_t)w->cols * j->size, pitch = (size_t)w->pitch * j->size;
+    const int64_t fold = w->wide / w->cols;
+
+    for (int64_t r = 0; r < w->rows; r += BLOCK) {
+        const int64_t some = int64_min(BLOCK, w->rows - r);
+        for (int64_t i = 0; i < some * fold; i++)
+            memcpy(block + (size_t)i * row, x + (size_t)(r * fold + i) * pitch, row);
+        w->reduce(sums, block, w->wide, some, w->wide);
+    }
+}
+
+/* Adds `rows` rows of few columns: several at a time, so that they fill registers. */
+static void narrow_rows(const struct job *j, double *acc, const char *x, int64_t rows, struct narrow w)
+{
+    const int64_t cols = w.cols, fold = j->table->norm_fold(cols);
     double sums[FOLDED];
 
-    if (whole) {
-        for (int64_t k = 0; k < wide; k++)
+    w.wide = fold * cols;
+    w.rows = rows / fold;
+    if (w.rows) {
+        for (int64_t k = 0; k < w.wide; k++)
             sums[k] = k < cols ? acc[k] : j->d->max ? -INFINITY : 0;
-        reduce(sums, x, wide, whole, wide);
-        for (int64_t k = cols; k < wide; k++) {
+        if (w.pitch == cols)
+            w.reduce(sums, x, w.wide, w.rows, w.wide);
+        else
+            gather_rows(j, sums, x, &w);
+        for (int64_t k = cols; k < w.wide; k++) {
             double *to = &sums[k % cols];
             *to = !j->d->max ? *to + sums[k] : fmax(*to, sums[k]);
         }
         memcpy(acc, sums, (size_t)cols * sizeof *acc);
     }
-    reduce(acc, x + (size_t)(whole * wide) * j->size, cols, rows % fold, cols);
+    w.reduce(acc, x + (size_t)(w.rows * fold * w.pitch) * j->size, w.pitch, rows % fold, cols);
 }
 
 /* Rows of one chunk, the columns of one block. */
@@ -149,6 +176,8 @@ static void chunk_rows(const struct job *j, int64_t output, int64_t chunk, int64
     const int64_t end = int64_min(d->rows, (chunk + 1) * d->chunk),
                   inner = d->reduced_axes ? d->reduced[0] : 1;
     const int64_t base = c0 + offset_of(d->kept, d->kept_stride, 0, d->kept_axes, output);
+    void (*const reduce)(double *, const void *, int64_t, int64_t, int64_t) =
+        d->max ? j->table->max_rows : j->table->sum_rows;
     double acc[COLS];
 
     for (int64_t k = 0; k < cols; k++)
@@ -159,11 +188,11 @@ static void chunk_rows(const struct job *j, int64_t output, int64_t chunk, int64
         const int64_t at =
             base + in_run * pitch + offset_of(d->reduced, d->reduced_stride, 1, d->reduced_axes, q / inner);
 
-        if (cols < NARROW && pitch == cols && run >= MANY)
-            narrow_rows(j, acc, j->in + (size_t)at * j->size, run, cols);
+        if (cols < NARROW && cols == d->last && run >= MANY)
+            narrow_rows(j, acc, j->in + (size_t)at * j->size, run,
+                        (struct narrow){.cols = cols, .pitch = pitch, .reduce = reduce});
         else
-            (d->max ? j->table->max_rows : j->table->sum_rows)(acc, j->in + (size_t)at * j->size, pitch, run,
-                                                               cols);
+            reduce(acc, j->in + (size_t)at * j->size, pitch, run, cols);
         q += run;
     }
     if (d->chunks == 1)
@@ -220,8 +249,9 @@ static void reduce_prepare(struct step *s)
     reduction_make(&d, s, row);
     s->work =
         d.chunks == 1 ? 0 : (size_t)(d.outputs * d.chunks * (d.last_reduced ? 1 : d.last)) * sizeof(double);
-    /* rows alone, unfolded: the order of additions does not depend on the pitch */
-    s->pitch_in = !d.last_reduced && d.last == row && fused_of(s)->norm_fold(row) == 1;
+    /* rows alone: the order of additions does not depend on the pitch */
+    s->pitch_in = !d.last_reduced && d.last == row &&
+                  (row >= NARROW || fused_of(s)->norm_fold(row) * row <= FOLDED_APART);
 }
 
 static void reduce_run(const struct run *r)

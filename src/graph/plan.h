@@ -29,7 +29,8 @@ struct spot {
     /* of a root: */
     size_t bytes, offset;
     int first, last; /* turns between which it lives */
-    int written;     /* last turn that writes into it */
+    int written;     /* last turn that writes all of it */
+    int over;        /* first turn that writes over a window that was read before; INT_MAX: none */
 };
 
 struct mem_plan {
@@ -44,10 +45,14 @@ struct mem_plan {
 };
 
 /* Everything but the offsets: what a schedule needs, without placing it. `windows`: slices and what is joined
- * may be windows of wider blocks where that does not raise the peak. */
-MUST_USE enum err mem_plan_share(struct mem_plan *m, const struct schedule *s, bool windows);
-/* With offsets; of the plans with windows and without the one with the smaller arena. */
-MUST_USE enum err mem_plan_make(struct mem_plan *m, const struct schedule *s);
+ * may be windows of wider blocks where that raises neither the peak nor, with a limit, what lives above it.
+ */
+MUST_USE enum err mem_plan_share(struct mem_plan *m, const struct schedule *s, bool windows, size_t limit);
+/* Bytes above the limit, summed over the turns. */
+double mem_plan_excess(const struct mem_plan *m, const struct schedule *s, size_t limit);
+/* With offsets; of the plans with windows and without the one with the smaller arena. Does not look for less
+ * than `limit` bytes; 0: as little as possible. */
+MUST_USE enum err mem_plan_make(struct mem_plan *m, const struct schedule *s, size_t limit);
 /* What runs again, what are windows, and the largest blocks at the fullest turn. */
 void mem_plan_dump(struct str *out, const struct mem_plan *m, const struct schedule *s);
 void mem_plan_free(struct mem_plan *m);

@@ -5,8 +5,8 @@
 #include "graph/cost.h"
 #include "graph/pass.h"
 #include "graph/plan.h"
-#include "graph/recompute.h"
 #include "graph/reference.h"
+#include "graph/reorder.h"
 #include "tensor/bf16.h"
 #include <inttypes.h>
 #include <math.h>
@@ -115,7 +115,7 @@ static enum err plan_order(struct program *p, const struct order *o)
     mem_plan_free(&p->plan);
     schedule_free(&p->schedule);
     TRY(schedule_make(&p->schedule, p->g, p->steps, o->step, o->count));
-    return mem_plan_make(&p->plan, &p->schedule);
+    return mem_plan_make(&p->plan, &p->schedule, o->limit);
 }
 
 /* Every step once; if that does not fit, some again. */
@@ -124,6 +124,7 @@ static enum err make_plan(struct program *p, struct order *o, size_t limit)
     size_t plain, least;
 
     TRY(order_make(o, p->count));
+    TRY(reorder(o, p->g, p->steps));
     TRY(plan_order(p, o));
     plain = p->plan.arena;
     if (!limit || plain <= limit)

@@ -9,6 +9,7 @@
 enum {
     TRIES = 12,     /* candidates whose whole effect is computed */
     SMALL = 64,     /* an input of less than this part of the block is kept rather than made again */
+    GROWTH = 3,     /* times as many turns as steps, at most */
     ROUNDS_MAX = 8, /* of tightening the limit when placing wastes some */
 };
 
@@ -52,6 +53,8 @@ struct chooser {
     const struct step *steps;
     const int *made_by; /* per value: the step, -1 for sources */
     size_t limit;
+    double bound; /* seconds of the cheapest order so far that fits, 0: none */
+    double base;  /* seconds that every drop costs beside its steps, so that few large ones are preferred */
     struct state now;
     int peak;          /* the turn that needs most */
     int *next;         /* per edition: first turn behind the peak that reads it, 0: none */
@@ -75,10 +78,8 @@ static enum err state_make(struct state *t, const struct chooser *c, struct orde
     *t = (struct state){.order = *order};
     *order = (struct order){0};
     TRY(schedule_make(&t->s, c->g, c->steps, t->order.step, t->order.count));
-    TRY(mem_plan_share(&t->m, &t->s, true));
-    for (int i = 0; i < t->s.count; i++)
-        if (t->m.live[i] > c->limit)
-            t->excess += (double)(t->m.live[i] - c->limit);
+    TRY(mem_plan_share(&t->m, &t->s, true, c->limit));
+    t->excess = mem_plan_excess(&t->m, &t->s, c->limit);
     return ERR_OK;
 }
 
@@ -275,7 +276,7 @@ static enum err improve(struct chooser *c, int steps, bool *better)
         double rate;
         TRY_OR(next, order_with(&order, &c->now.order, &list[i]));
         TRY_OR(next, state_make(&t, c, &order));
-        rate = (c->now.excess - t.excess) / (list[i].cost + 1e-9);
+        rate = (c->now.excess - t.excess) / (list[i].cost + c->base);
         if (rate > best_rate) {
             struct state swap = best;
             best = t;
@@ -299,22 +300,37 @@ static enum err improve(struct chooser *c, int steps, bool *better)
 
 /* ---- the whole ---- */
 
-static enum err placed_bytes(const struct schedule *s, size_t *arena)
+static double order_seconds(const struct order *o, const struct step *steps)
+{
+    double sum = 0;
+
+    for (int i = 0; i < o->count; i++)
+        sum += step_seconds(&steps[o->step[i]]);
+    return sum;
+}
+
+static enum err order_copy(struct order *to, const struct order *from)
+{
+    TRY(order_make(to, from->count));
+    memcpy(to->step, from->step, (size_t)from->count * sizeof *from->step);
+    return ERR_OK;
+}
+
+static enum err placed_bytes(const struct schedule *s, size_t limit, size_t *arena)
 {
     struct mem_plan m;
-    enum err err = mem_plan_make(&m, s);
+    enum err err = mem_plan_make(&m, s, limit);
 
     *arena = m.arena;
     mem_plan_free(&m);
     return err;
 }
 
-/* The present order without turn i takes its place if it still fits. */
-static enum err leave_out(struct chooser *c, int i, size_t limit, bool *done)
+/* The present order without turn i takes its place if nothing then lives above the limit. */
+static enum err leave_out(struct chooser *c, int i)
 {
     struct order order;
     struct state t = {0};
-    size_t arena = 0;
     enum err err;
 
     TRY(order_make(&order, c->now.order.count));
@@ -323,10 +339,7 @@ static enum err leave_out(struct chooser *c, int i, size_t limit, bool *done)
             order.step[n++] = c->now.order.step[k];
     order.count = c->now.order.count - 1;
     err = state_make(&t, c, &order);
-    if (!err && t.excess <= 0)
-        err = placed_bytes(&t.s, &arena);
-    *done = !err && t.excess <= 0 && arena <= limit;
-    if (*done) {
+    if (!err && t.excess <= 0) {
         struct state swap = c->now;
         c->now = t;
         t = swap;
@@ -336,33 +349,45 @@ static enum err leave_out(struct chooser *c, int i, size_t limit, bool *done)
     return err;
 }
 
-/* Takes out what need not run again after all, from the end. */
-static enum err trim(struct chooser *c, size_t limit)
+/* Takes out what need not run again after all, from the end, unless it then no longer fits. */
+static enum err trim(struct chooser *c, size_t limit, size_t *arena)
 {
-    for (int i = c->now.s.count - 1; i >= 0; i--) {
-        bool done;
+    struct order before;
+    size_t bytes = 0;
+    enum err err = ERR_OK;
+
+    TRY(order_copy(&before, &c->now.order));
+    for (int i = c->now.s.count - 1; !err && i >= 0; i--)
         if (c->now.s.turn[i].again && step_seconds(turn_step(&c->now.s, i)) > 0)
-            TRY(leave_out(c, i, limit, &done));
+            err = leave_out(c, i);
+    if (!err)
+        err = placed_bytes(&c->now.s, c->limit, &bytes);
+    if (!err && bytes <= limit) {
+        *arena = bytes;
+    } else if (!err) {
+        state_free(&c->now);
+        err = state_make(&c->now, c, &before);
     }
-    return ERR_OK;
+    order_free(&before);
+    return err;
 }
 
 static enum err fit(struct chooser *c, size_t limit, size_t *arena, int steps)
 {
     for (int round = 0;; round++) {
         bool better = true;
-        while (c->now.excess > 0 && better)
+        while (c->now.excess > 0 && better && c->now.order.count < GROWTH * steps) {
             TRY(improve(c, steps, &better));
-        TRY(placed_bytes(&c->now.s, arena));
-        if (*arena <= limit) {
-            TRY(trim(c, limit));
-            return placed_bytes(&c->now.s, arena);
+            if (c->bound > 0 && order_seconds(&c->now.order, c->steps) >= c->bound)
+                break;
         }
+        TRY(placed_bytes(&c->now.s, c->limit, arena));
+        if (*arena <= limit)
+            return trim(c, limit, arena);
         if (c->now.excess > 0 || round == ROUNDS_MAX || *arena - limit >= c->limit)
             return ERR_OK;
         c->limit -= *arena - limit; /* what placing wastes */
-        for (int i = 0; i < c->now.s.count; i++)
-            c->now.excess += c->now.m.live[i] > c->limit ? (double)(c->now.m.live[i] - c->limit) : 0;
+        c->now.excess = mem_plan_excess(&c->now.m, &c->now.s, c->limit);
     }
 }
 
@@ -380,20 +405,72 @@ static enum err chooser_make(struct chooser *c, int *made_by, int steps)
     return c->current ? ERR_OK : ERR_MEMORY;
 }
 
+/* One way through. Takes the order and gives back what it became. */
+static enum err try_base(struct order *o, struct chooser *c, size_t limit, double base, size_t *arena)
+{
+    const int steps = o->count;
+    enum err err;
+
+    c->limit = limit;
+    c->base = base;
+    err = state_make(&c->now, c, o);
+    if (!err)
+        err = fit(c, limit, arena, steps);
+    *o = c->now.order;
+    o->limit = c->limit;
+    c->now.order = (struct order){0};
+    state_free(&c->now);
+    return err;
+}
+
+/* No preference for large drops is best everywhere: of some the cheapest result that fits, else the smallest.
+ */
+static enum err try_all(struct order *o, struct chooser *c, size_t limit, size_t *arena)
+{
+    static const struct {
+        double base, limit; /* parts of the time of all steps, of the limit */
+    } trial[] = {{1e-2, 1}, {3e-2, 1}, {1e-3, 1}, {1e-2, 0.985}, {1e-2, 0.95}};
+    const double plain = order_seconds(o, c->steps);
+    struct order best = {0};
+
+    *arena = SIZE_MAX;
+    for (size_t i = 0; i < sizeof trial / sizeof *trial; i++) {
+        struct order order = {0};
+        size_t bytes = 0;
+        enum err err = order_copy(&order, o);
+        if (!err)
+            err =
+                try_base(&order, c, (size_t)((double)limit * trial[i].limit), plain * trial[i].base, &bytes);
+        if (!err && (bytes <= limit && *arena <= limit
+                         ? order_seconds(&order, c->steps) < order_seconds(&best, c->steps)
+                         : bytes < *arena)) {
+            struct order swap = best;
+            best = order;
+            order = swap;
+            *arena = bytes;
+            if (bytes <= limit)
+                c->bound = order_seconds(&best, c->steps);
+        }
+        order_free(&order);
+        if (err) {
+            order_free(&best);
+            return err;
+        }
+    }
+    order_free(o);
+    *o = best;
+    return ERR_OK;
+}
+
 enum err recompute(struct order *o, const struct graph *g, const struct step *steps, size_t limit,
                    size_t *arena)
 {
-    struct chooser c = {.g = g, .steps = steps, .limit = limit};
-    int count = o->count, *made_by = mem_new((size_t)graph_values(g) + 1, sizeof *made_by);
-    enum err err = made_by ? chooser_make(&c, made_by, count) : ERR_MEMORY;
+    struct chooser c = {.g = g, .steps = steps};
+    int *made_by = mem_new((size_t)graph_values(g) + 1, sizeof *made_by);
+    enum err err = made_by ? chooser_make(&c, made_by, o->count) : ERR_MEMORY;
 
     if (!err)
-        err = state_make(&c.now, &c, o);
-    if (!err)
-        err = fit(&c, limit, arena, count);
-    *o = c.now.order;
-    c.now.order = (struct order){0};
-    state_free(&c.now);
+        err = try_all(o, &c, limit, arena);
     mem_free(c.next);
     mem_free(c.used);
     mem_free(c.current);

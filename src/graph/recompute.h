@@ -10,6 +10,7 @@
 struct order {
     int *step; /* step of each turn */
     int count;
+    size_t limit; /* what mem_plan_make is to be given with it */
 };
 
 /* Every step once, as the graph has them. */

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "graph/op.h"
+#include <limits.h>
 #include <string.h>
 
 enum { MASK_BITS = 32 };
@@ -10,6 +11,8 @@ enum { MASK_BITS = 32 };
 struct sharing {
     struct mem_plan *m;
     const struct schedule *s;
+    size_t limit;
+    double cost; /* of what lives now: its peak, with a limit the bytes over it */
 };
 
 static struct spot *spot_at(struct sharing *p, uint32_t edition)
@@ -105,7 +108,8 @@ static void lives(struct sharing *p)
                                        .first = place == PLACE_CONSTANT ? 0 : -1,
                                        .read = place == PLACE_CONSTANT ? p->s->count : -1,
                                        .made = -1,
-                                       .written = -1};
+                                       .written = -1,
+                                       .over = INT_MAX};
     }
     for (int i = 0; i < p->s->count; i++) {
         if (turn_step(p->s, i)->out_bytes)
@@ -159,7 +163,9 @@ static void join(struct sharing *p, uint32_t e, uint32_t with, size_t shift, int
     to->next = next;
     to->first = to->first < from->first ? to->first : from->first;
     to->last = to->last > from->last ? to->last : from->last;
-    to->written = to->written > from->written ? to->written : from->written;
+    to->over = to->over < from->over ? to->over : from->over;
+    if (!pitch && to->written < from->written)
+        to->written = from->written;
 }
 
 static bool same_shape(const struct sharing *p, uint32_t a, uint32_t b)
@@ -250,20 +256,45 @@ static size_t peak_of(const struct sharing *p)
     return peak;
 }
 
-/* Gives `part`'s block a place in the one of `whole`, unless more would have to live at once. */
-static void window_join(struct sharing *p, uint32_t part, uint32_t whole, int64_t at)
+static double cost_of(const struct sharing *p)
+{
+    return p->limit ? mem_plan_excess(p->m, p->s, p->limit) : (double)peak_of(p);
+}
+
+/* First turn behind `turn` that writes over e's block. */
+static int written_over(struct sharing *p, uint32_t e, int turn)
+{
+    int over = root_of(p, e)->over;
+    uint32_t member = e;
+
+    do {
+        const struct spot *s = spot_at(p, member);
+        if (s->made > turn && s->made < over && !is_view(turn_step(p->s, s->made)))
+            over = s->made;
+        member = s->next;
+    } while (member != e);
+    return over;
+}
+
+/* Gives `part`'s block a place in the one of `whole`, unless more would have to live at once or one is
+ * written over while the other is still to be read. Turn i makes one from the other. */
+static void window_join(struct sharing *p, uint32_t part, uint32_t whole, int64_t at, int i)
 {
     struct spot *a = root_of(p, part), *b = root_of(p, whole);
     const size_t size = dtype_size(graph_type(p->s->g, value_of(p, whole)));
     const struct spot before = *b;
+    const int over = written_over(p, part, i);
 
+    if (b->last >= over || a->last >= b->over)
+        return;
     adjust(p, a, false);
     adjust(p, b, false);
     b->first = a->first < b->first ? a->first : b->first;
     b->last = a->last > b->last ? a->last : b->last;
+    b->over = over < b->over ? over : b->over;
     adjust(p, b, true);
-    if (peak_of(p) <= p->m->peak) {
-        p->m->peak = peak_of(p);
+    if (cost_of(p) <= p->cost) {
+        p->cost = cost_of(p);
         join(p, spot_at(p, part)->root, whole, spot_at(p, whole)->shift + (size_t)at * size,
              spot_at(p, whole)->pitch ? spot_at(p, whole)->pitch : row_of(p, whole));
         return;
@@ -304,8 +335,8 @@ static void join_inputs(struct sharing *p, int i)
         root_of(p, t->out)->place != PLACE_ARENA)
         return;
     for (int k = 0; k < n->n_in; k++) {
-        if (can_move(p, t->in[k]) && root_of(p, t->in[k])->written < i)
-            window_join(p, t->in[k], t->out, at);
+        if (can_move(p, t->in[k]))
+            window_join(p, t->in[k], t->out, at, i);
         at += row_of(p, t->in[k]);
     }
 }
@@ -321,9 +352,8 @@ static void view_slice(struct sharing *p, int i)
     for (int a = 0; a + 1 < from->rank; a++)
         if (from->n[a] != to->n[a])
             return;
-    if (source->place == PLACE_ARENA && source->written < i && can_move(p, t->out) &&
-        root_of(p, t->out)->written == i)
-        window_join(p, t->out, t->in[0], n->attr.box.start[from->rank - 1]);
+    if (source->place == PLACE_ARENA && source->written < i && can_move(p, t->out))
+        window_join(p, t->out, t->in[0], n->attr.box.start[from->rank - 1], i);
 }
 
 static void windows(struct sharing *p)
@@ -355,7 +385,6 @@ static void live_bytes(struct sharing *p)
         now += live[i];
         live[i] = now + mem_plan_aligned(turn_step(p->s, i)->work);
     }
-    p->m->peak = peak_of(p);
 }
 
 /* All inputs of a joined result stand in their places. */
@@ -396,9 +425,18 @@ static void find_done(struct sharing *p)
     }
 }
 
-enum err mem_plan_share(struct mem_plan *m, const struct schedule *s, bool with_windows)
+double mem_plan_excess(const struct mem_plan *m, const struct schedule *s, size_t limit)
 {
-    struct sharing p = {m, s};
+    double excess = 0;
+
+    for (int i = 0; i < s->count; i++)
+        excess += m->live[i] > limit ? (double)(m->live[i] - limit) : 0;
+    return excess;
+}
+
+enum err mem_plan_share(struct mem_plan *m, const struct schedule *s, bool with_windows, size_t limit)
+{
+    struct sharing p = {.m = m, .s = s, .limit = limit};
     const struct graph_assignment *assign;
     size_t assigns = (size_t)graph_assignments(s->g, &assign), turns = (size_t)s->count + 1;
 
@@ -415,8 +453,10 @@ enum err mem_plan_share(struct mem_plan *m, const struct schedule *s, bool with_
     same_storage(&p);
     write_over(&p);
     live_bytes(&p);
+    p.cost = cost_of(&p);
     if (with_windows)
         windows(&p);
+    m->peak = peak_of(&p);
     find_done(&p);
     return ERR_OK;
 }

@@ -161,7 +161,7 @@ static size_t check_order(const struct graph *g, const struct step *steps, const
     size_t arena;
 
     assert_int_equal(schedule_make(&s, g, steps, o->step, o->count), ERR_OK);
-    assert_int_equal(mem_plan_make(&plan, &s), ERR_OK);
+    assert_int_equal(mem_plan_make(&plan, &s, o->limit), ERR_OK);
     plan_check(&s, &plan);
     for (uint32_t e = 1; e <= s.editions; e++)
         *windows += plan.spot[e].pitch != 0;

@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "train/step.h"
 
-enum { PATCH = 16 };
+enum { PATCH = 32 };
 
 static void open_step(struct net_run *r)
 {
@@ -89,7 +89,7 @@ static void training_keeps_its_bytes(void **state)
     OK(compile_within(&plain, 0));
     train(&plain);
     assert_int_equal(turns_again(plain.p), 0);
-    for (int percent = 90; percent >= 50; percent -= 10) {
+    for (int percent = 90; percent >= 60; percent -= 10) {
         struct net_run tight;
         uint64_t limit = program_bytes(plain.p) * (uint64_t)percent / 100;
         open_step(&tight);
@@ -175,7 +175,7 @@ static void allocation_failures_are_errors(void **state)
     OK(compile_within(&r, 0));
     limit = program_bytes(r.p) * 6 / 10;
     program_free(r.p);
-    for (long n = 1; !ended; n += 1 + n / 20) {
+    for (long n = 1; !ended; n += 1 + n / 4) {
         struct backend cpu;
         enum err err;
         r.p = NULL;
