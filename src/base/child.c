@@ -17,7 +17,7 @@
 
 extern char **environ; /* POSIX leaves this line to the program */
 
-enum { ERRORS_KEPT = 4000, POLL_MS = 100, TELL_EVERY = 5, LINE_MAX_BYTES = 16 << 20 };
+enum { ERRORS_KEPT = 4000, POLL_MS = 100, LINE_MAX_BYTES = 16 << 20 };
 
 struct child {
     struct child_options o;
@@ -233,7 +233,7 @@ enum err child_line(struct child *c, double seconds, const char **line)
     double end = clock_now() + seconds;
 
     drop_used(c);
-    for (int i = 1;; i++) {
+    for (;;) {
         TRY(str_status(&c->text));
         *line = next_line(c);
         if (*line || c->out < 0)
@@ -242,8 +242,6 @@ enum err child_line(struct child *c, double seconds, const char **line)
             return err_set(ERR_STOPPED, "stopped while waiting for %s", c->o.argv[0]);
         if (clock_now() > end || c->text.len > LINE_MAX_BYTES)
             return err_set(ERR_INTERNAL, "%s said nothing for %.0f seconds", c->o.argv[0], seconds);
-        if (c->o.waiting && i % TELL_EVERY == 0)
-            c->o.waiting(c->o.ctx);
         look(c);
     }
 }

@@ -14,9 +14,7 @@ struct child_options {
     const char *const *argv; /* NULL-terminated; argv[0] is looked up in PATH */
     /* NULL-terminated changes of the environment: NAME=VALUE sets, NAME alone removes; NULL: none */
     const char *const *env;
-    const atomic_int *stop;     /* NULL, or not 0: waiting ends with ERR_STOPPED */
-    void (*waiting)(void *ctx); /* called about twice a second while waiting; may be NULL */
-    void *ctx;
+    const atomic_int *stop; /* NULL, or not 0: waiting ends with ERR_STOPPED */
 };
 
 /* Starts it; what o points to must stay. ERR_USAGE if the program cannot be run. */

@@ -47,7 +47,8 @@ enum err bench_duel(struct bench_duels *d, const struct cli *cli, const struct b
     if (d->count == BENCH_DUELS_MAX)
         return err_set(ERR_INTERNAL, "more than %d forms of the peer", BENCH_DUELS_MAX);
     *one = (struct bench_duel){.name = ""};
-    progress_line(cli->progress, "peer %s: getting ready", args[0]);
+    progress_line(cli->progress, "peer %s, form %d: getting ready, which may take minutes", args[0],
+                  d->count + 1);
     TRY_OR(done, bench_peer_start(&p, cli, c, args, one->name));
     one->skipped = !p;
     if (p)
