@@ -508,6 +508,7 @@ bool program_step_at(const struct program *p, int i, struct program_step *out)
     *out = (struct program_step){
         .op = s->node->op->name,
         .kernel = p->plan.done[i] ? "view" : p->kernel[p->schedule.turn[i].step]->name,
+        .choice = s->choice,
         .scope = s->node->scope,
         .dims = s->out_dims[0],
         .type = s->out_type[0],

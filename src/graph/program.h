@@ -53,6 +53,7 @@ int program_times(const struct program *p, struct program_time *list, int room);
 /* One step as the timing saw it; strings belong to the program. */
 struct program_step {
     const char *op, *kernel, *scope; /* kernel: "view" where nothing runs */
+    const char *choice;              /* what the kernel chose and why; or "" */
     struct dims dims;                /* of output 0 */
     enum dtype type;
     double flops, bytes;   /* of one run: operations of the direct algorithm, every operand once */

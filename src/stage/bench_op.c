@@ -2,13 +2,13 @@
  * on the samples of the op table. */
 #include "stage/bench.h"
 
-#include "stage/backend.h"
 #include "base/clock.h"
 #include "base/cpu.h"
 #include "base/json.h"
 #include "base/par.h"
 #include "base/rng.h"
 #include "graph/program.h"
+#include "stage/backend.h"
 #include "stage/bench_op_cases.h"
 #include <math.h>
 #include <stdio.h>
@@ -270,10 +270,10 @@ static json_t *step_json(const struct bench *b, const struct program_step *s, do
 {
     char shape[160];
 
-    return json_pack("{s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:s, s:f}", "op", s->op, "kernel", s->kernel,
-                     "shape", dims_text(&s->dims, shape), "seconds", seconds, "flop", s->flops, "bytes",
-                     s->bytes, "gflop_per_second", 1e-9 * s->flops / seconds, "gbyte_per_second",
-                     1e-9 * s->bytes / seconds, "bound",
+    return json_pack("{s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:s, s:f}", "op", s->op, "kernel",
+                     s->kernel, "choice", s->choice, "shape", dims_text(&s->dims, shape), "seconds", seconds,
+                     "flop", s->flops, "bytes", s->bytes, "gflop_per_second", 1e-9 * s->flops / seconds,
+                     "gbyte_per_second", 1e-9 * s->bytes / seconds, "bound",
                      s->flops / b->peak.gflops > s->bytes / b->peak.gbytes ? "compute" : "memory", "roofline",
                      ideal(b, s) / seconds);
 }
@@ -368,10 +368,11 @@ static void print_case(const json_t *j)
                real_at(json_object_get(peer, "ratio"), "low"),
                real_at(json_object_get(peer, "ratio"), "high"));
     printf("\n");
-    json_array_foreach(steps, i, s) printf(
-        "    %-14s %-18s %10.3f ms %8.1f GFLOP/s %7.1f GB/s %5.0f%% of the %s roof\n", text_at(s, "op"),
-        text_at(s, "kernel"), 1e3 * real_at(s, "seconds"), real_at(s, "gflop_per_second"),
-        real_at(s, "gbyte_per_second"), 100 * real_at(s, "roofline"), text_at(s, "bound"));
+    json_array_foreach(steps, i, s)
+        printf("    %-14s %-18s %10.3f ms %8.1f GFLOP/s %7.1f GB/s %5.0f%% of the %s roof  %s\n",
+               text_at(s, "op"), text_at(s, "kernel"), 1e3 * real_at(s, "seconds"),
+               real_at(s, "gflop_per_second"), real_at(s, "gbyte_per_second"), 100 * real_at(s, "roofline"),
+               text_at(s, "bound"), text_at(s, "choice"));
     bench_scaling_print(json_object_get(j, "scaling"));
 }
 

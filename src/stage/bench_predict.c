@@ -3,13 +3,13 @@
  * on the same files (bench/peers/predict.py). */
 #include "stage/bench.h"
 
-#include "stage/backend.h"
 #include "base/child.h"
 #include "base/clock.h"
 #include "base/cpu.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/par.h"
+#include "stage/backend.h"
 #include "stage/bench_volume.h"
 #include "train/network.h"
 #include "volume/nifti.h"
@@ -178,6 +178,7 @@ static enum err run_verb(const struct bench *b, struct child_result *r)
                           "--isa",
                           cpu_isa_name((enum cpu_isa)b->cli->common->isa),
                           b->cfg->mirror ? "--mirror" : "--no-mirror",
+                          b->cli->common->exact ? "--exact" : "--no-exact",
                           NULL};
     struct child_options o = {.argv = argv, .stop = b->cli->stop};
     struct child *c = NULL;

@@ -44,14 +44,15 @@ static enum err put_step(struct trace *t, int index, const struct program_step *
     double seconds = s->seconds > 0 ? s->seconds : 1e-9;
     char shape[160];
 
-    return put(t, json_pack("{s:s, s:s, s:s, s:i, s:i, s:f, s:f, s:{s:i, s:s, s:s, s:s, s:s, s:s, s:f, s:f, "
-                            "s:f, s:f}}",
-                            "name", s->op, "cat", s->kernel, "ph", "X", "pid", 1, "tid", TRACK_STEPS, "ts",
-                            micro(t, s->start), "dur", 1e6 * s->seconds, "args", "step", index, "op", s->op,
-                            "kernel", s->kernel, "shape", dims_text(&s->dims, shape), "type",
-                            dtype_name(s->type), "scope", s->scope, "bytes", s->bytes, "flop", s->flops,
-                            "gflop_per_second", 1e-9 * s->flops / seconds, "gbyte_per_second",
-                            1e-9 * s->bytes / seconds));
+    return put(
+        t, json_pack("{s:s, s:s, s:s, s:i, s:i, s:f, s:f, s:{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:f, s:f, "
+                     "s:f, s:f}}",
+                     "name", s->op, "cat", s->kernel, "ph", "X", "pid", 1, "tid", TRACK_STEPS, "ts",
+                     micro(t, s->start), "dur", 1e6 * s->seconds, "args", "step", index, "op", s->op,
+                     "kernel", s->kernel, "choice", s->choice, "shape", dims_text(&s->dims, shape), "type",
+                     dtype_name(s->type), "scope", s->scope, "bytes", s->bytes, "flop", s->flops,
+                     "gflop_per_second", 1e-9 * s->flops / seconds, "gbyte_per_second",
+                     1e-9 * s->bytes / seconds));
 }
 
 static enum err put_counter(struct trace *t, double when, double gflops, double gbytes)
