@@ -22,6 +22,7 @@ struct direct {
     int64_t panels, taps;
     int64_t block[3], blocks[3]; /* destination positions per phase of a task; tasks per axis */
     int64_t panel_parts;         /* a task may do only a part of the panels */
+    int64_t part_taps;           /* taps along d and h at a time, so that their weights stay in cache */
     size_t bias_bytes, packed_bytes, shared_bytes, list_bytes, block_bytes, thread_bytes;
     /* set for a run */
     const REAL *source, *stage; /* the source's coefficients or NULL */
@@ -95,6 +96,17 @@ static void block_choose(struct direct *q)
     }
 }
 
+/* A part of a panel's taps if all of them would not stay in the second cache beside the source block. */
+static void taps_choose(struct direct *q)
+{
+    enum { PANEL_BYTES = 256 << 10, PART_BYTES = 128 << 10 };
+    const int64_t row = q->s->kernel[2] * q->depth * TILE_COLS * (int64_t)sizeof(REAL);
+
+    q->part_taps = q->taps / q->s->kernel[2];
+    if (q->part_taps * row > PANEL_BYTES)
+        q->part_taps = max64(1, PART_BYTES / row);
+}
+
 static void direct_plan(struct direct *q, const struct conv_shape *s, enum conv_dir dir, int threads)
 {
     q->s = s;
@@ -104,6 +116,7 @@ static void direct_plan(struct direct *q, const struct conv_shape *s, enum conv_
     q->cols = dir == CONV_DX ? s->ci : s->co;
     q->panels = ceil_div(q->cols, TILE_COLS);
     q->taps = conv_taps(s);
+    taps_choose(q);
     block_choose(q);
     /* few blocks: let several tasks share one, each with its own copy and some of the panels */
     const int64_t tasks = s->n * q->blocks[0] * q->blocks[1] * q->blocks[2];
@@ -211,6 +224,7 @@ struct block {
     int64_t n, t0[3], t1[3]; /* sample; destination positions per phase */
     int64_t s0[3], s1[3];    /* source positions that exist; along w, with the padding */
     int64_t panel0, panel1;
+    int64_t tap0, tap1; /* of a phase along d and h, at present */
     int64_t row, plane; /* elements of the copy */
     REAL *copy;         /* from the source voxel (s0[0], s0[1], s0[2]) on */
     int64_t *a_seg, *b_seg;
@@ -265,9 +279,9 @@ static void block_load(const struct direct *q, struct block *b)
                          source_row(q, b->n, d, h), &span);
 }
 
-/* Segments of one destination row: the source rows that exist, each one segment if the taps along w read
- * contiguous values, else one per tap. Offsets are relative to the first source voxel along w. Returns their
- * number. */
+/* Segments of one destination row, of the present taps: the source rows that exist, each one segment if the
+ * taps along w read contiguous values, else one per tap. Offsets are relative to the first source voxel along
+ * w. Returns their number. */
 static int64_t row_segments(const struct direct *q, const struct block *b, const struct conv_phase p[3],
                             const int64_t t[2], bool joined)
 {
@@ -279,7 +293,8 @@ static int64_t row_segments(const struct direct *q, const struct block *b, const
             continue;
         for (int64_t j = 0; j < p[1].taps; j++) {
             const int64_t h = t[1] * q->axis[1].step_in + p[1].off0 + j * p[1].off_step;
-            if (h < 0 || h >= q->axis[1].source)
+            const int64_t tap = i * p[1].taps + j;
+            if (h < 0 || h >= q->axis[1].source || tap < b->tap0 || tap >= b->tap1)
                 continue;
             const int64_t kd = p[0].tap0 + i * p[0].tap_step, kh = p[1].tap0 + j * p[1].tap_step;
             const int64_t taps = (kd * q->s->kernel[1] + kh) * q->s->kernel[2] + p[2].packed;
@@ -293,12 +308,12 @@ static int64_t row_segments(const struct direct *q, const struct block *b, const
     return count;
 }
 
-/* All rows of the block, for one phase and one panel. */
-static void panel_run(const struct direct *q, const struct block *b, const int64_t phase[3], int64_t panel)
+/* All rows of the block, for one phase and one panel, with the present taps. */
+static void panel_run(const struct direct *q, const struct block *b, const int64_t phase[3],
+                      const struct conv_phase p[3], int64_t panel)
 {
-    struct conv_phase p[3];
-    for (int i = 0; i < 3; i++)
-        p[i] = conv_axis_phase(&q->axis[i], phase[i]);
+    const bool whole = b->tap0 == 0 && b->tap1 == p[0].taps * p[1].taps,
+               end = b->tap1 == p[0].taps * p[1].taps;
     const int64_t t1[3] = {min64(b->t1[0], p[0].count), min64(b->t1[1], p[1].count),
                            min64(b->t1[2], p[2].count)};
     const bool joined = p[2].taps == 1 || (p[2].taps > 1 && p[2].off_step == 1);
@@ -312,8 +327,9 @@ static void panel_run(const struct direct *q, const struct block *b, const int64
                         .a_step = 1,
                         .b_step = TILE_COLS,
                         .c_row = q->axis[2].step_out * q->dest_pitch,
-                        .stream = q->stream,
-                        .bias = q->bias ? q->bias + panel * TILE_COLS : NULL};
+                        .resume = b->tap0 > 0,
+                        .stream = q->stream && whole,
+                        .bias = q->bias && end ? q->bias + panel * TILE_COLS : NULL};
 
     if (t1[2] <= b->t0[2])
         return;
@@ -327,6 +343,22 @@ static void panel_run(const struct direct *q, const struct block *b, const int64
             tile_column(&tile, t1[2] - b->t0[2], cols, b->copy + first * q->depth, packed,
                         q->dest + voxel * q->dest_pitch + panel * TILE_COLS);
         }
+    }
+}
+
+/* The block for one phase: parts of the taps, so that each part's weights serve all rows while in cache. */
+static void phase_run(const struct direct *q, struct block *b, const int64_t phase[3])
+{
+    struct conv_phase p[3];
+    for (int i = 0; i < 3; i++)
+        p[i] = conv_axis_phase(&q->axis[i], phase[i]);
+    const int64_t taps = p[0].taps * p[1].taps, parts = max64(1, ceil_div(taps, q->part_taps));
+
+    for (int64_t i = 0; i < parts; i++) {
+        b->tap0 = taps * i / parts;
+        b->tap1 = taps * (i + 1) / parts;
+        for (int64_t panel = b->panel0; panel < b->panel1; panel++)
+            panel_run(q, b, phase, p, panel);
     }
 }
 
@@ -350,8 +382,7 @@ static void task_run(const struct direct *q, int64_t task)
     for (phase[0] = 0; phase[0] < q->axis[0].phases; phase[0]++)
         for (phase[1] = 0; phase[1] < q->axis[1].phases; phase[1]++)
             for (phase[2] = 0; phase[2] < q->axis[2].phases; phase[2]++)
-                for (int64_t panel = b.panel0; panel < b.panel1; panel++)
-                    panel_run(q, &b, phase, panel);
+                phase_run(q, &b, phase);
 }
 
 void conv_direct_run(const struct conv_shape *s, enum conv_dir dir, const struct conv_buf *b)

@@ -84,6 +84,26 @@ ALWAYS_INLINE void block_put(vec acc[][2], const int rows, const int vectors, co
     }
 }
 
+/* acc = what C holds; zeros for NULL */
+ALWAYS_INLINE void block_start(vec acc[][2], const int rows, const int vectors, const int last, const REAL *c,
+                               int64_t c_row)
+{
+    UNROLL
+    for (int r = 0; r < rows; r++) {
+        UNROLL
+        for (int v = 0; v < vectors; v++)
+            acc[r][v] = vec_zero();
+    }
+    if (!c)
+        return;
+    UNROLL
+    for (int r = 0; r < rows; r++) {
+        UNROLL
+        for (int v = 0; v < vectors; v++)
+            acc[r][v] = vec_load_upto(c + r * c_row + v * VEC_LANES, v + 1 == vectors ? last : VEC_LANES);
+    }
+}
+
 /* Inlined with constant rows, vectors and row_form, so that acc lives in registers. `last`: columns of the
  * last vector. row_form: A's rows are contiguous in k (a_step 1), else a step's rows are contiguous (a_row
  * 1). */
@@ -92,12 +112,7 @@ ALWAYS_INLINE void block_run(const int rows, const int vectors, const bool row_f
 {
     vec acc[TILE_ROWS_NARROW][2];
 
-    UNROLL
-    for (int r = 0; r < rows; r++) {
-        UNROLL
-        for (int v = 0; v < vectors; v++)
-            acc[r][v] = vec_set(0);
-    }
+    block_start(acc, rows, vectors, last, t->resume ? c : NULL, t->c_row);
     const struct tile k = *t;
     for (int64_t s = 0; s < k.segments; s++)
         segment_add(acc, rows, vectors, row_form, &k, a + k.a_seg[s], b + k.b_seg[s]);
