@@ -59,6 +59,8 @@ static struct conv_shape shape_random(struct rng *r)
             s.groups = between(r, 2, 4);
             s.ci = s.groups * between(r, 1, 9);
             s.co = s.groups * between(r, 1, 9);
+        } else if (rng_below(r, 6) == 0) {
+            s.groups = s.co = s.ci = between(r, 2, 40); /* depthwise */
         }
     } while (!fits || y_count(&s) * w_count(&s) / s.co > 1500000);
     return s;

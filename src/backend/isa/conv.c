@@ -92,6 +92,8 @@ size_t conv_scratch(const struct conv_shape *s, enum conv_dir dir, int threads)
     const struct conv_shape g = group_shape(s);
     struct wino q;
 
+    if (conv_depth_accepts(s))
+        return conv_depth_scratch(s, dir);
     if (wino_plan(&q, &g, dir))
         return dir == CONV_DW ? wino_dw_scratch(&q, threads) : wino_scratch(&q, threads);
     if (conv_is_product(&g)) {
@@ -127,6 +129,10 @@ void conv_run(const struct conv_shape *s, enum conv_dir dir, const struct conv_b
     const struct conv_shape g = group_shape(s);
     const int64_t weights = g.co * g.ci * conv_taps(&g);
 
+    if (conv_depth_accepts(s)) {
+        conv_depth_run(s, dir, b);
+        return;
+    }
     for (int64_t i = 0; i < s->groups; i++) {
         struct conv_buf slice = *b;
         slice.x = (REAL *)b->x + i * g.ci;

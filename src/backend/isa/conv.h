@@ -18,6 +18,9 @@
 #define conv_few_accepts KERNEL(conv_few_accepts)
 #define conv_few_scratch KERNEL(conv_few_scratch)
 #define conv_few_run KERNEL(conv_few_run)
+#define conv_depth_accepts KERNEL(conv_depth_accepts)
+#define conv_depth_scratch KERNEL(conv_depth_scratch)
+#define conv_depth_run KERNEL(conv_depth_run)
 #define conv_dw_scratch KERNEL(conv_dw_scratch)
 #define conv_dw_run KERNEL(conv_dw_run)
 
@@ -39,6 +42,11 @@ void conv_direct_pack(const struct conv_shape *s, enum conv_dir dir, const struc
 bool conv_few_accepts(const struct conv_shape *s, enum conv_dir dir);
 size_t conv_few_scratch(const struct conv_shape *s, enum conv_dir dir, int threads);
 void conv_few_run(const struct conv_shape *s, enum conv_dir dir, const struct conv_buf *b);
+
+/* Every direction of a depthwise convolution, whole: as many groups as channels in x and y. */
+bool conv_depth_accepts(const struct conv_shape *s);
+size_t conv_depth_scratch(const struct conv_shape *s, enum conv_dir dir);
+void conv_depth_run(const struct conv_shape *s, enum conv_dir dir, const struct conv_buf *b);
 
 /* By weights, any shape. */
 size_t conv_dw_scratch(const struct conv_shape *s, int threads);
