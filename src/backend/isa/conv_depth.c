@@ -6,11 +6,10 @@
 
 /* Depthwise convolutions, one channel per group: vectors hold channels, everything is read where it stands.
  *
- *     forward, by data:  POSITIONS destinations along w of one vector of channels at a time; the taps that
- * exist pass over them in order, so that a result is one chain of fused multiply-adds. A task is a few rows
- * of one plane; it walks down columns, where the next row finds its sources in the first cache. by weights:
- * TAPS taps along w at a time, with STEPS sums for each; a task is some planes of y, the tasks' sums are
- * added in order. */
+ * Forward and by data, POSITIONS destinations along w of one vector of channels are computed at a time; the
+ * taps that exist pass over them in order, so that a result is one chain of fused multiply-adds. A task is a
+ * few rows of one plane. By weights, TAPS taps along w are summed at a time, with STEPS sums for each; a task
+ * is some planes of y, and the tasks' sums are added in order. */
 enum {
 #ifdef ISA_AVX512
     POSITIONS = 16,
