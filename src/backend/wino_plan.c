@@ -83,26 +83,30 @@ struct wino_part wino_part_at(const struct wino *q, int64_t index, int64_t chann
     return p;
 }
 
-/* Products, transforms of activations and of weights against the direct products: nanoseconds measured on one
- * core of an AVX-512 server without AMX. */
+/* Seconds on one core of an AVX-512 server without AMX (Zen 5), from bench/bench_winograd.c. */
+struct coefficients {
+    double product, product_wide; /* per multiply-add at a point; the latter above WIDE channels */
+    double source, result; /* per tile of 216 points and 16 channels: what is transformed first and last */
+    double weight;         /* per point and channel pair */
+};
+enum { WIDE = 128 };
+static const struct coefficients by_voxels = {8.8e-12, 12.4e-12, 434e-9, 331e-9, 0.127e-9};
+static const struct coefficients by_weights = {11.0e-12, 16.2e-12, 378e-9, 193e-9, 0.248e-9};
+static const double direct_product = 7.6e-12; /* per multiply-add of the direct kernels */
+
 struct wino_cost wino_cost(const struct wino *q, const struct conv_shape *s, enum conv_dir dir)
 {
-    const double product = 1 / 66e9, product_large = 1 / 53e9,
-                 product_direct = 1 / 82e9; /* per multiply-add */
-    const double from = 550e-9, from_channel = 10e-9,
-                 to = 600e-9;                             /* per tile of 216 points and 16 channels */
-    const double weight = dir == CONV_DW ? 1e-9 : 0.4e-9; /* per point and channel pair */
+    const struct coefficients *c = dir == CONV_DW ? &by_weights : &by_voxels;
     const double tiles = (double)(q->n * q->tiles[0] * q->tiles[1] * q->tiles[2]);
     const double points = (double)q->points, pairs = (double)s->ci * (double)s->co;
-    const double ci = (double)q->depth, co = (double)q->cols, most = ci > co ? ci : co;
-    const double reach = ci < 150 ? ci : 150;
+    const double product = q->depth > WIDE || q->cols > WIDE ? c->product_wide : c->product;
 
     return (struct wino_cost){
-        .winograd =
-            tiles * points * pairs * (most > 128 ? product_large : product) +
-            tiles * points / WINO_POINTS / CHANNEL_GROUP * (ci * (from + reach * from_channel) + co * to) +
-            points * pairs * weight,
-        .direct = (double)conv_voxels(q->n, q->size) * (double)conv_taps(s) * pairs * product_direct,
+        .winograd = tiles * points * pairs * product +
+                    tiles * points / WINO_POINTS / CHANNEL_GROUP *
+                        ((double)q->depth * c->source + (double)q->cols * c->result) +
+                    points * pairs * c->weight,
+        .direct = (double)conv_voxels(q->n, q->size) * (double)conv_taps(s) * pairs * direct_product,
     };
 }
 

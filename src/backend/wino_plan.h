@@ -47,7 +47,7 @@ int64_t wino_tiles_before(const struct wino *q, int64_t piece);
 /* Outputs m per axis of a variant. */
 extern const int wino_outputs[WINO_VARIANTS][3];
 
-/* What the choice weighs, in seconds of one AVX-512 core; fitted by bench/bench_conv -f. */
+/* What the choice weighs, in seconds of one AVX-512 core; fitted by bench/bench_winograd.c. */
 struct wino_cost {
     double winograd, direct;
 };
