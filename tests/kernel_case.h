@@ -235,8 +235,8 @@ static inline double *conv_result(const struct conv_shape *s, enum conv_dir dir,
     struct fence y = rows_new(dir == CONV_FORWARD ? NULL : d->y, vy, s->co, py, y_bytes);
     struct fence w = rows_new(dir == CONV_DW ? NULL : d->w, 1, w_count(s), w_count(s), w_bytes);
     struct fence bias = rows_new(d->bias, 1, out, out, wide);
-    struct fence xs = rows_new(d->x_stage, 1, s->n * STAGE_ROWS * s->ci, s->n * STAGE_ROWS * s->ci, bytes);
-    struct fence ys = rows_new(d->y_stage, 1, s->n * STAGE_ROWS * s->co, s->n * STAGE_ROWS * s->co, bytes);
+    struct fence xs = rows_new(d->x_stage, 1, s->n * STAGE_ROWS * s->ci, s->n * STAGE_ROWS * s->ci, wide);
+    struct fence ys = rows_new(d->y_stage, 1, s->n * STAGE_ROWS * s->co, s->n * STAGE_ROWS * s->co, wide);
     const int64_t voxels = dir == CONV_DX ? vx : vy, per_sample = s->n * out;
     struct fence z = rows_new(d->z, voxels, out, out + 5, bytes);
     struct fence zs = rows_new(d->z_stage, 1, STAGE_ROWS * per_sample, STAGE_ROWS * per_sample, bytes);

@@ -110,8 +110,8 @@ enum { PEAK_CHAINS = 10 };
  * crash: ask base/cpu.h first. */
 const struct kernel_table *kernel_table_get(bool avx512, bool f64);
 /* Convolutions whose operands are bf16 and whose results and biases are float (real_bytes is the operands');
- * without hooks and matrix products. The same bits in all three, as far as AMX does what its manual says.
- * Operands are finite. */
+ * without matrix products. Of hooks they take stages; the number that a stage makes is rounded to bf16. The
+ * same bits in all three, as far as AMX does what its manual says. Operands are finite. */
 const struct kernel_table *kernel_table_bf16(bool avx512, bool amx);
 
 #endif

@@ -381,6 +381,77 @@ static void bits_do_not_depend_on_threads_or_isa(void **state)
     each_shape(shape_same_bits);
 }
 
+/* ---- stages ---- */
+
+static double *stage_new(struct rng *r, int64_t n, int64_t channels)
+{
+    double *coef = doubles_new(n * STAGE_ROWS * channels);
+
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t c = 0; c < channels; c++) {
+            double *at = coef + i * STAGE_ROWS * channels + c;
+            at[STAGE_SCALE * channels] = (double)(float)rng_between(r, -1, 2);
+            at[STAGE_SHIFT * channels] = (double)(float)rng_between(r, -1, 1);
+            at[STAGE_SLOPE * channels] = (double)(float)(c % 3 ? 0.01 : 1);
+        }
+    return coef;
+}
+
+/* What a stage makes of x (N, voxels, C), in float as kernels do it, then rounded. */
+static double *stage_applied(const double *x, const double *coef, const int64_t size[3])
+{
+    const int64_t voxels = size[1], channels = size[2];
+    double *to = doubles_new(size[0] * voxels * channels);
+
+    for (int64_t i = 0; i < size[0] * voxels * channels; i++) {
+        const double *at = coef + i / (voxels * channels) * STAGE_ROWS * channels + i % channels;
+        const float v =
+            fmaf((float)x[i], (float)at[STAGE_SCALE * channels], (float)at[STAGE_SHIFT * channels]);
+        to[i] = (double)bf16_widen(bf16_of((double)fmaxf(v, v * (float)at[STAGE_SLOPE * channels])));
+    }
+    return to;
+}
+
+/* Through a stage, and on what the stage makes of the operand: the same bits. */
+static void shape_staged(struct rng *r, const struct conv_shape *s)
+{
+    const int64_t x_size[3] = {s->n, voxels_of(1, s->in), s->ci},
+                  y_size[3] = {s->n, voxels_of(1, s->out), s->co};
+
+    for (enum conv_dir dir = CONV_FORWARD; dir <= CONV_DW && s->groups == 1; dir++) {
+        struct conv_data d = data_new(r, s, normals_new), made = d;
+        const struct conv_run run = run_random(r, (int)rng_below(r, (uint64_t)table_count()));
+        double *is, *want;
+        d.x_stage = dir == CONV_DX ? NULL : stage_new(r, s->n, s->ci);
+        d.y_stage = dir == CONV_FORWARD ? NULL : stage_new(r, s->n, s->co);
+        if (d.x_stage)
+            made.x = stage_applied(d.x, d.x_stage, x_size);
+        if (d.y_stage)
+            made.y = stage_applied(d.y, d.y_stage, y_size);
+        is = conv_result(s, dir, &d, &run);
+        want = conv_result(s, dir, &made, &run);
+        if (memcmp(is, want, (size_t)result_count(s, dir) * sizeof *is)) {
+            shape_print(s, dir);
+            fail_msg("other bits through a stage");
+        }
+        free(is);
+        free(want);
+        if (d.x_stage)
+            free(made.x);
+        if (d.y_stage)
+            free(made.y);
+        free(d.x_stage);
+        free(d.y_stage);
+        data_free(&d);
+    }
+}
+
+static void stages_equal_their_own_pass(void **state)
+{
+    (void)state;
+    each_shape(shape_staged);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -389,6 +460,7 @@ int main(void)
         cmocka_unit_test(integers_are_exact),
         cmocka_unit_test(reals_are_bounded),
         cmocka_unit_test(bits_do_not_depend_on_threads_or_isa),
+        cmocka_unit_test(stages_equal_their_own_pass),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,7 +26,8 @@ struct direct {
     float *dest, *bias;
     uint16_t *packed;
     int64_t source_pitch, dest_pitch;
-    char *threads; /* each thread's own part of the work buffer */
+    const void *stage; /* through which the source is read, or NULL */
+    char *threads;     /* each thread's own part of the work buffer */
 };
 
 /* Source positions that n destination positions of one phase and all their taps span. */
@@ -184,7 +185,8 @@ static void block_load(const struct direct *q, struct block *b)
                                    .size = q->axis[2].source,
                                    .channels = q->depth,
                                    .pitch = q->source_pitch,
-                                   .to_pitch = q->pitch};
+                                   .to_pitch = q->pitch,
+                                   .stage = bf16_stage_at(q->stage, b->n, q->depth, 0)};
 
     b->row = span.count * q->pitch;
     b->plane = (b->s1[1] > b->s0[1] ? b->s1[1] - b->s0[1] : 0) * b->row;
@@ -309,6 +311,7 @@ void bf16_direct_run(const struct bf16_micro *m, const struct conv_shape *s, enu
     direct_plan(&q, s, dir, b->threads);
     q.source = dir == CONV_DX ? b->y : b->x;
     q.dest = dir == CONV_DX ? b->x : b->y;
+    q.stage = dir == CONV_DX ? b->y_stage : b->x_stage;
     q.source_pitch = dir == CONV_DX ? b->y_pitch : b->x_pitch;
     q.dest_pitch = dir == CONV_DX ? b->x_pitch : b->y_pitch;
     q.packed = (uint16_t *)(void *)((char *)b->work + q.bias_bytes);

@@ -24,6 +24,7 @@ enum {
     CHUNK_VOXELS = 1024,      /* at least, per chunk */
     TASKS = 32,               /* chunks times parts of the taps, where the voxels allow it */
     PARTIAL_MAX = 16 << 20,   /* elements of all partial sums */
+    STRETCH = 64,             /* channels at a time */
 };
 
 struct by_weights {
@@ -158,15 +159,22 @@ static int64_t x_row(const struct box *b, int64_t n, int64_t d, int64_t h)
     return ((n - b->y0[0]) * (b->x1[0] - b->x0[0]) + d - b->x0[0]) * (b->x1[1] - b->x0[1]) + h - b->x0[1];
 }
 
-/* to[ci * places] = from[ci] for one voxel */
-static void voxel_spread(uint16_t *to, const uint16_t *from, int64_t channels, int64_t places)
+/* to[ci * places] = from[ci] for one voxel of sample n */
+static void voxel_spread(const struct by_weights *q, int64_t n, uint16_t *to, const uint16_t *from)
 {
-    for (int64_t c = 0; c < channels; c++)
-        to[c * places] = from[c];
+    for (int64_t c0 = 0; c0 < q->s->ci; c0 += STRETCH) {
+        const struct bf16_stage stage = bf16_stage_at(q->b->x_stage, n, q->s->ci, c0);
+        const int64_t count = int64_min(STRETCH, q->s->ci - c0);
+        uint16_t some[STRETCH];
+        bf16_staged(some, from + c0, count, &stage);
+        for (int64_t c = 0; c < count; c++)
+            to[(c0 + c) * q->places] = some[c];
+    }
 }
 
-/* One row of x, transposed: zeros, then the voxels that exist. */
-static void row_transpose(const struct by_weights *q, const struct box *b, uint16_t *to, const uint16_t *row)
+/* One row of x of sample n, transposed: zeros, then the voxels that exist. */
+static void row_transpose(const struct by_weights *q, const struct box *b, int64_t n, uint16_t *to,
+                          const uint16_t *row)
 {
     const int64_t stride = q->s->stride[2];
     const int64_t begin = b->x0[2] > 0 ? b->x0[2] : 0, end = int64_min(b->x1[2], q->s->in[2]);
@@ -174,7 +182,7 @@ static void row_transpose(const struct by_weights *q, const struct box *b, uint1
     memset(to, 0, (size_t)q->row * sizeof *to);
     for (int64_t w = begin; w < end; w++) {
         const int64_t at = w - b->x0[2], phase = at % stride, place = at / stride;
-        voxel_spread(to + phase * q->s->ci * q->places + place, row + w * q->b->x_pitch, q->s->ci, q->places);
+        voxel_spread(q, n, to + phase * q->s->ci * q->places + place, row + w * q->b->x_pitch);
     }
 }
 
@@ -185,7 +193,7 @@ static void x_copy(const struct by_weights *q, const struct box *b)
     for (int64_t n = b->y0[0]; n < b->y1[0]; n++)
         for (int64_t d = b->x0[0]; d < b->x1[0]; d++)
             for (int64_t h = b->x0[1]; h < b->x1[1]; h++)
-                row_transpose(q, b, b->copy + x_row(b, n, d, h) * q->row,
+                row_transpose(q, b, n, b->copy + x_row(b, n, d, h) * q->row,
                               (const uint16_t *)q->b->x +
                                   ((n * in[0] + d) * in[1] + h) * in[2] * q->b->x_pitch);
 }
@@ -195,34 +203,38 @@ static int64_t y_row(const struct box *b, int64_t n, int64_t d, int64_t h)
     return ((n - b->y0[0]) * (b->y1[1] - b->y0[1]) + d - b->y0[1]) * (b->y1[2] - b->y0[2]) + h - b->y0[2];
 }
 
-/* to[pair of voxels][BF16_COLS][2] of one row and panel, zeros behind its last voxel and column. */
-static void row_pairs(const struct by_weights *q, const struct box *b, uint16_t *to, const uint16_t *row,
-                      int64_t cols)
+/* to[pair of voxels][BF16_COLS][2] of a row of y of sample n, panel j; zeros behind its last voxel and
+ * column. */
+static void row_pairs(const struct by_weights *q, const struct box *b, const int64_t at[2], uint16_t *to,
+                      const uint16_t *row)
 {
-    const int64_t count = b->y1[3] - b->y0[3];
+    const int64_t count = b->y1[3] - b->y0[3], first = at[1] * BF16_COLS;
+    const int64_t cols = int64_min(BF16_COLS, q->s->co - first);
+    const struct bf16_stage stage = bf16_stage_at(q->b->y_stage, at[0], q->s->co, first);
+    uint16_t some[BF16_COLS];
 
     if (count < q->width || cols < BF16_COLS)
         memset(to, 0, (size_t)(q->width * BF16_COLS) * sizeof *to);
     for (int64_t w = 0; w < count; w++) {
-        const uint16_t *from = row + (b->y0[3] + w) * q->b->y_pitch;
         uint16_t *pair = to + w / 2 * BF16_PAIR_ROW + w % 2;
+        bf16_staged(some, row + (b->y0[3] + w) * q->b->y_pitch + first, cols, &stage);
         for (int64_t i = 0; i < cols; i++)
-            pair[2 * i] = from[i];
+            pair[2 * i] = some[i];
     }
 }
 
 static void y_pack(const struct by_weights *q, const struct box *b)
 {
     const int64_t *out = q->s->out;
+    const uint16_t *y = q->b->y;
 
     for (int64_t n = b->y0[0]; n < b->y1[0]; n++)
         for (int64_t d = b->y0[1]; d < b->y1[1]; d++)
             for (int64_t h = b->y0[2]; h < b->y1[2]; h++)
                 for (int64_t j = b->panel0; j < b->panel1; j++)
-                    row_pairs(q, b, b->packed + (j * q->rows + y_row(b, n, d, h)) * q->width * BF16_COLS,
-                              (const uint16_t *)q->b->y +
-                                  ((n * out[0] + d) * out[1] + h) * out[2] * q->b->y_pitch + j * BF16_COLS,
-                              int64_min(BF16_COLS, q->s->co - j * BF16_COLS));
+                    row_pairs(q, b, (const int64_t[2]){n, j},
+                              b->packed + (j * q->rows + y_row(b, n, d, h)) * q->width * BF16_COLS,
+                              y + ((n * out[0] + d) * out[1] + h) * out[2] * q->b->y_pitch);
 }
 
 /* Rows of y that meet a row of x at tap (kd, kh): one segment each. Returns their number. */

@@ -1,6 +1,6 @@
 #include "backend/bf16/conv.h"
 
-/* A 1 x 1 x 1 convolution is one over a single row of voxels. */
+/* A 1 x 1 x 1 convolution is one over a single row of voxels in each sample. */
 static struct conv_shape group_shape(const struct conv_shape *s)
 {
     struct conv_shape g = *s;
@@ -9,8 +9,7 @@ static struct conv_shape group_shape(const struct conv_shape *s)
     g.co /= s->groups;
     g.groups = 1;
     if (conv_is_product(s)) {
-        const int64_t voxels = conv_voxels(s->n, s->in);
-        g.n = 1;
+        const int64_t voxels = conv_voxels(1, s->in);
         for (int i = 0; i < 3; i++)
             g.in[i] = g.out[i] = i == 2 ? voxels : 1;
     }
@@ -54,10 +53,12 @@ static bool accepts(const struct conv_shape *s, enum conv_dir dir)
     return conv_shape_valid(s);
 }
 
-static unsigned no_hooks(const struct conv_shape *s, enum conv_dir dir)
+/* Stages are applied where operands are copied. */
+static unsigned hooks_of(const struct conv_shape *s, enum conv_dir dir)
 {
-    (void)s, (void)dir;
-    return 0;
+    if (s->groups > 1)
+        return 0;
+    return (dir == CONV_DX ? 0 : CONV_X_STAGE) | (dir == CONV_FORWARD ? 0 : CONV_Y_STAGE);
 }
 
 #define TABLE(name, set, micro)                                                                              \
@@ -69,7 +70,7 @@ static unsigned no_hooks(const struct conv_shape *s, enum conv_dir dir)
     const struct kernel_table kernel_table_##name##_bf16 = {.isa = set,                                      \
                                                             .real_bytes = sizeof(uint16_t),                  \
                                                             .conv_accepts = accepts,                         \
-                                                            .conv_hooks = no_hooks,                          \
+                                                            .conv_hooks = hooks_of,                          \
                                                             .conv_work = bf16_conv_scratch,                  \
                                                             .conv = run_##name};
 
