@@ -1,7 +1,6 @@
 /* Pointwise ops: blocks of contiguous elements go through one kernel per op; what broadcasts is laid out for
  * the block first, in a buffer that stays in the nearest cache. */
 #include "backend/classes.h"
-#include "backend/kernels.h"
 
 #include <stdalign.h>
 #include <string.h>
@@ -218,69 +217,6 @@ static void pointwise_run(const struct run *r)
     job_run(&j, s);
 }
 
-/* (to) from[i] for i < n */
-#define CONVERT(name, to_type, from_type)                                                                    \
-    static void name(void *to, const void *from, int64_t n)                                                  \
-    {                                                                                                        \
-        const from_type *in = from;                                                                          \
-        to_type *out = to;                                                                                   \
-        for (int64_t i = 0; i < n; i++)                                                                      \
-            out[i] = (to_type)in[i];                                                                         \
-    }
-CONVERT(f32_of_f64, float, double)
-CONVERT(f32_of_i64, float, int64_t)
-CONVERT(f64_of_f32, double, float)
-CONVERT(f64_of_i64, double, int64_t)
-CONVERT(i64_of_f32, int64_t, float)
-CONVERT(i64_of_f64, int64_t, double)
-
-typedef void (*convert_function)(void *to, const void *from, int64_t n);
-static const convert_function convert[DT_COUNT][DT_COUNT] = {
-    [DT_F32] = {[DT_F64] = f32_of_f64, [DT_I64] = f32_of_i64},
-    [DT_F64] = {[DT_F32] = f64_of_f32, [DT_I64] = f64_of_i64},
-    [DT_I64] = {[DT_F32] = i64_of_f32, [DT_F64] = i64_of_f64},
-};
-
-/* The function of a cast; NULL where the bytes stay or there is none. */
-static convert_function convert_of(const struct step *s)
-{
-    const enum dtype to = s->out_type[0], from = s->in_type[0];
-    const bool wide = strcmp(s->table->isa, "avx512") == 0;
-
-    if (to == DT_BF16 && (from == DT_F32 || from == DT_F64))
-        return fused_table_get(wide, from == DT_F64)->narrow;
-    if (from == DT_BF16 && (to == DT_F32 || to == DT_F64))
-        return fused_table_get(wide, to == DT_F64)->widen;
-    return convert[to][from];
-}
-
-static bool cast_accepts(const struct step *s)
-{
-    return s->in_type[0] == s->out_type[0] || convert_of(s);
-}
-
-static void cast_run(const struct run *r)
-{
-    const struct step *s = r->step;
-    const int64_t n = dims_count(&s->out_dims[0]), blocks = int64_ceil_div(n, BLOCK);
-    const size_t to = dtype_size(s->out_type[0]), from = dtype_size(s->in_type[0]);
-    const convert_function f = convert_of(s);
-    const int threads = class_threads(s, blocks / 4);
-
-#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
-    for (int64_t b = 0; b < blocks; b++) {
-        const size_t first = (size_t)(b * BLOCK);
-        const int64_t some = int64_min(BLOCK, n - b * BLOCK);
-        char *out = (char *)r->out[0] + first * to;
-        const char *in = (const char *)r->in[0] + first * from;
-
-        if (f)
-            f(out, in, some);
-        else if (out != in)
-            memcpy(out, in, (size_t)some * to);
-    }
-}
-
 #define CLASS(NAME, name)                                                                                    \
     const struct kernel_class class_##name = {#name ".map", OP_##NAME, class_all_real, pointwise_prepare,    \
                                               pointwise_run};
@@ -309,5 +245,3 @@ CLASS(SILU, silu)
 CLASS(CLAMP, clamp)
 CLASS(IS_FINITE, is_finite)
 CLASS(STOP_GRADIENT, stop_gradient)
-
-const struct kernel_class class_cast = {"cast.convert", OP_CAST, cast_accepts, NULL, cast_run};

@@ -1,12 +1,14 @@
 /* Moments, stages and gates as steps of their own, for what no convolution takes as a hook: chunks of voxels
  * that the shape alone decides, sums added in their order. Images may be windows of wider buffers; such a
- * chunk is copied through a dense one that stays in the cache. */
+ * chunk is copied through a dense one that stays in the cache. What a gate and norm_dx read of the forward
+ * pass may be bf16: a chunk of it is widened first. */
 #include "backend/classes.h"
 
 #include <math.h>
+#include <omp.h>
 #include <string.h>
 
-enum { X, DY, MORE, OUT, IMAGES };
+enum { X, DY, MORE, OUT, IMAGES, INPUTS_MAX = 4 };
 
 /* NULL for what an op does not have. */
 struct job {
@@ -19,12 +21,32 @@ struct job {
     size_t size;   /* of an element */
     char *param;   /* per sample COEF_ROWS rows of cut.columns numbers */
     double *parts; /* per chunk (2, C) */
+    bool bf16;     /* X is */
+    char *wide;    /* per thread a chunk of it, `dense` bytes */
+    size_t dense;
     bool stream;
 };
 
 static size_t param_bytes(const struct step *s, const struct class_cut *c)
 {
     return class_align((size_t)(c->samples * COEF_ROWS * c->columns) * dtype_size(s->type));
+}
+
+static size_t parts_bytes(const struct class_cut *c)
+{
+    return class_align((size_t)(c->samples * c->chunks * 2 * c->channels) * sizeof(double));
+}
+
+static bool z_is_bf16(const struct step *s)
+{
+    return s->node->n_in > 1 && s->in_type[1] == DT_BF16;
+}
+
+static size_t dense_bytes(const struct step *s, const struct class_cut *c)
+{
+    const int64_t voxels = z_is_bf16(s) ? int64_min(c->chunk, c->voxels) : 0;
+
+    return class_align((size_t)(voxels * c->channels) * dtype_size(s->type));
 }
 
 static void image_prepare(struct step *s)
@@ -35,7 +57,8 @@ static void image_prepare(struct step *s)
     for (int k = 0; k < s->node->n_in; k++) /* the others are rows of parameters */
         s->pitch_in |= (unsigned)(windows && s->in_dims[k].rank == 5) << k;
     s->pitch_out = windows && s->out_dims[0].rank == 5;
-    s->work = param_bytes(s, &c) + (size_t)(c.samples * c.chunks * 2 * c.channels) * sizeof(double);
+    s->work = param_bytes(s, &c) + parts_bytes(&c) +
+              (size_t)class_threads(s, c.samples * c.chunks) * dense_bytes(s, &c);
 }
 
 static struct job job_of(const struct run *r)
@@ -46,6 +69,9 @@ static struct job job_of(const struct run *r)
 
     j.param = r->work;
     j.parts = (double *)(void *)(j.param + param_bytes(s, &j.cut));
+    j.bf16 = z_is_bf16(s);
+    j.wide = (char *)j.parts + parts_bytes(&j.cut);
+    j.dense = dense_bytes(s, &j.cut);
     return j;
 }
 
@@ -106,21 +132,33 @@ static char *voxel_at(const struct job *j, int which, int64_t voxel)
     return j->image[which] ? j->image[which] + (size_t)(voxel * j->pitch[which]) * j->size : NULL;
 }
 
+/* X in the thread's own chunk. */
+static const void *widened(const struct job *j, int64_t voxel, int64_t voxels)
+{
+    const int64_t c = j->cut.channels, rows = j->pitch[X] == c ? 1 : voxels;
+    const uint16_t *from = (const uint16_t *)(const void *)j->image[X] + voxel * j->pitch[X];
+    char *to = j->wide + (size_t)omp_get_thread_num() * j->dense;
+
+    for (int64_t v = 0; v < rows; v++)
+        j->table->widen(to + (size_t)(v * c) * j->size, from + v * j->pitch[X], voxels / rows * c);
+    return to;
+}
+
 static void chunk_run(const struct job *j, int64_t i)
 {
     const int64_t n = i / j->cut.chunks, first = i % j->cut.chunks * j->cut.chunk;
-    const int64_t voxel = n * j->cut.voxels + first;
+    const int64_t voxel = n * j->cut.voxels + first, voxels = int64_min(j->cut.chunk, j->cut.voxels - first);
     const struct norm_chunk chunk = {
-        .x = voxel_at(j, X, voxel),
+        .x = j->bf16 ? widened(j, voxel, voxels) : voxel_at(j, X, voxel),
         .dy = voxel_at(j, DY, voxel),
         .residual = voxel_at(j, MORE, voxel),
         .out = voxel_at(j, OUT, voxel),
         .g = voxel_at(j, OUT, voxel),
-        .x_pitch = j->pitch[X],
+        .x_pitch = j->bf16 ? j->cut.channels : j->pitch[X],
         .dy_pitch = j->pitch[DY],
         .residual_pitch = j->pitch[MORE],
         .out_pitch = j->pitch[OUT],
-        .voxels = int64_min(j->cut.chunk, j->cut.voxels - first),
+        .voxels = voxels,
         .channels = j->cut.channels,
         .param = j->param + (size_t)(n * COEF_ROWS * j->cut.columns) * j->size,
         .stream = j->stream,
@@ -271,12 +309,26 @@ static void norm_back_run(const struct run *r)
     }
 }
 
-#define CLASS(NAME, name, prepare)                                                                           \
-    const struct kernel_class class_##name = {#name ".fused", OP_##NAME, class_all_real, prepare, name##_run};
+/* All float, but for z, which may be bf16. */
+static bool real_but_z(const struct step *s)
+{
+    enum dtype type[INPUTS_MAX];
+    struct step wide = *s;
 
-CLASS(MOMENTS, moments, image_prepare)
-CLASS(NORM_COEF, norm_coef, NULL)
-CLASS(STAGE, stage, image_prepare)
-CLASS(GATE, gate, image_prepare)
-CLASS(NORM_BACK, norm_back, NULL)
-CLASS(NORM_DX, norm_dx, image_prepare)
+    if (!z_is_bf16(s) || s->node->n_in > INPUTS_MAX)
+        return class_all_real(s);
+    memcpy(type, s->in_type, (size_t)s->node->n_in * sizeof *type);
+    type[1] = DT_F32;
+    wide.in_type = type;
+    return class_all_real(&wide);
+}
+
+#define CLASS(NAME, name, accepts, prepare)                                                                  \
+    const struct kernel_class class_##name = {#name ".fused", OP_##NAME, accepts, prepare, name##_run};
+
+CLASS(MOMENTS, moments, class_all_real, image_prepare)
+CLASS(NORM_COEF, norm_coef, class_all_real, NULL)
+CLASS(STAGE, stage, class_all_real, image_prepare)
+CLASS(GATE, gate, real_but_z, image_prepare)
+CLASS(NORM_BACK, norm_back, class_all_real, NULL)
+CLASS(NORM_DX, norm_dx, real_but_z, image_prepare)

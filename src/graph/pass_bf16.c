@@ -12,7 +12,7 @@
  *     z = conv(narrow(x), narrow(w))        z_b = narrow(z)
  *     y = stage(z, coef)                    y_b = narrow(y), which the next convolution and its gradient by w
  * read
- *     ... gate(dy, widen(z_b), coef), norm_dx(g, widen(z_b), ...)
+ *     ... gate(dy, z_b, coef), norm_dx(g, z_b, ...)
  *
  * Value numbering makes one value of what is narrowed twice; z and y die behind their last reader in the
  * forward pass. Casts that nobody reads in the end are dead code. */
@@ -56,18 +56,24 @@ static val narrow(struct graph *g, val v)
 /* Inputs that n reads as bf16: bit k for input k. */
 static unsigned narrowed(const struct node *n)
 {
-    const bool conv = n->id == OP_CONV || n->id == OP_CONV_DX || n->id == OP_CONV_DW;
-
-    return conv && !(n->attr.conv.hooks & (HOOK_MOMENTS | HOOK_GATE)) ? 3 : 0;
+    switch (n->id) {
+    case OP_CONV:
+    case OP_CONV_DX:
+    case OP_CONV_DW:
+        return n->attr.conv.hooks & (HOOK_MOMENTS | HOOK_GATE) ? 0 : 1u << 0 | 1u << 1;
+    case OP_GATE:
+    case OP_NORM_DX:
+        return 1u << 1; /* z */
+    default:
+        return 0;
+    }
 }
 
-/* Inputs of n, a row of the backward pass, that the forward pass has made. */
+/* Inputs of n, a row of the backward pass that reads float, that the forward pass has made. */
 static unsigned restored(const struct node *n)
 {
     switch (n->id) {
     case OP_NORM_GRAD:
-    case OP_GATE:
-    case OP_NORM_DX:
         return 1u << 1;
     case OP_NORM_ACT_GRAD:
         return 1u << 1 | 1u << 2;
