@@ -20,6 +20,7 @@ struct step {
     bool exact;                       /* as the backend's */
     const struct kernel_table *table; /* for `type` and the chosen instruction set */
     size_t work;                      /* set by prepare: bytes of scratch */
+    bool fixed;                       /* set by the program: runs once, its output lies beside the arena */
     size_t out_bytes;                 /* set by prepare: of output 0 of an OP_OPAQUE row; else 0 */
     unsigned spare; /* set by prepare: bit k: output k need not be made; NULL if nobody reads it */
     /* set by prepare: bit k: input (output) k may be a window of the last axis of a wider buffer */

@@ -29,7 +29,9 @@ struct program {
     int count;                          /* steps */
     struct schedule schedule;
     struct mem_plan plan;
-    unsigned char *arena;
+    unsigned char *arena, *kept; /* kept: what fixed steps make */
+    size_t kept_bytes;
+    bool kept_made;
     void **at;      /* per edition: its storage */
     void **args;    /* inputs then outputs of the running step */
     int64_t *pitch; /* theirs */
@@ -85,6 +87,25 @@ static enum err make_steps(struct program *p, const struct compile *c)
             err = add_step(p, graph_at(p->g, i), c);
     mem_free(live);
     return err;
+}
+
+/* Steps that pack weights of the store: made once if they may take that much. */
+static void fix_steps(struct program *p, uint64_t most)
+{
+    size_t bytes = 0;
+
+    for (int k = 0; k < 2; k++) {
+        for (int i = 0; i < p->count; i++) {
+            struct step *s = &p->steps[i];
+            if (s->node->id != OP_CONV_WEIGHTS || graph_node_of(p->g, s->node->in[0])->id != OP_STATE)
+                continue;
+            bytes += k ? 0 : mem_plan_aligned(s->out_bytes);
+            s->fixed = k;
+        }
+        if (bytes > most)
+            return;
+    }
+    p->kept_bytes = bytes;
 }
 
 static void fill_constant(void *to, const struct node *n)
@@ -156,14 +177,23 @@ static enum err make_room(struct program *p)
     p->last = mem_new(turns, sizeof *p->last);
     p->calls = mem_new(turns, sizeof *p->calls);
     p->arena = mem_big_new(p->plan.arena + 64);
-    return p->at && p->args && p->pitch && p->seconds && p->start && p->last && p->calls && p->arena
+    p->kept = mem_big_new(p->kept_bytes + 64);
+    return p->at && p->args && p->pitch && p->seconds && p->start && p->last && p->calls && p->arena &&
+                   p->kept
                ? ERR_OK
                : ERR_MEMORY;
 }
 
 static enum err place_values(struct program *p, struct store *store)
 {
+    size_t kept = 0;
+
     TRY(make_room(p));
+    for (int i = 0; i < p->schedule.count; i++)
+        if (turn_step(&p->schedule, i)->fixed) {
+            p->at[p->schedule.turn[i].out] = p->kept + kept;
+            kept += mem_plan_aligned(turn_step(&p->schedule, i)->out_bytes);
+        }
     for (uint32_t e = 1; e <= p->schedule.editions; e++) {
         const struct node *n = edition_node(p, e);
         const struct spot *s = &p->plan.spot[e];
@@ -173,7 +203,7 @@ static enum err place_values(struct program *p, struct store *store)
         if (n->id == OP_STATE) {
             TRY(store_need(store, n->attr.name, n->out_type[0], n->out_dims[0], &t));
             p->at[e] = t->data;
-        } else if (s->place != PLACE_INPUT && s->first >= 0) {
+        } else if (s->place != PLACE_INPUT && s->place != PLACE_STATE && s->first >= 0) {
             p->at[e] = p->arena + s->offset;
         }
         if (n->id == OP_CONSTANT && p->at[e])
@@ -215,7 +245,16 @@ static enum err compile(struct program *p, struct graph *expanded, struct store 
     p->g = expanded;
     p->stop = c->stop;
     TRY(make_steps(p, c));
-    err = make_plan(p, &order, c->memory_max);
+    fix_steps(p, c->memory_max && c->memory_max < c->fixed_max ? c->memory_max : c->fixed_max);
+    err = make_plan(p, &order, c->memory_max ? c->memory_max - p->kept_bytes : 0);
+    if (err == ERR_MEMORY && p->kept_bytes) {
+        for (int i = 0; i < p->count; i++)
+            p->steps[i].fixed = false;
+        p->kept_bytes = 0;
+        order_free(&order);
+        order = (struct order){0};
+        err = make_plan(p, &order, c->memory_max);
+    }
     order_free(&order);
     TRY(err);
     TRY(place_values(p, store));
@@ -279,6 +318,7 @@ void program_free(struct program *p)
     for (int i = 0; i < p->count; i++)
         pass_step_clear(&p->steps[i]);
     mem_big_free(p->arena, p->plan.arena + 64);
+    mem_big_free(p->kept, p->kept_bytes + 64);
     mem_plan_free(&p->plan);
     schedule_free(&p->schedule);
     graph_free(p->g);
@@ -370,8 +410,10 @@ enum err program_run(struct program *p)
     for (int i = 0; i < p->schedule.count; i++) {
         if (p->stop && i <= p->plan.first_update && atomic_load(p->stop))
             return err_set(ERR_STOPPED, "stopped");
-        run_turn(p, i);
+        if (!p->kept_made || !turn_step(&p->schedule, i)->fixed)
+            run_turn(p, i);
     }
+    p->kept_made = true;
     for (int i = 0; i < p->n_copies; i++) {
         const struct copy *c = &p->copies[i];
         if (!c->when || scalar_at(p, c->when) != 0)
@@ -466,7 +508,7 @@ enum err program_replay(struct program *p, struct str *culprit)
 
 uint64_t program_bytes(const struct program *p)
 {
-    return p->plan.arena;
+    return p->plan.arena + p->kept_bytes;
 }
 
 void program_timing(struct program *p, bool on)

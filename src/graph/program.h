@@ -17,9 +17,12 @@ struct compile {
     const struct backend *backend;
     uint64_t memory_max; /* bytes of arena; 0: no limit. Over it: ERR_MEMORY with both numbers */
     bool bf16;           /* convolutions of float graphs in bf16, pass_bf16.c */
-    bool no_reference;   /* refuse (ERR_INTERNAL) a step that only the reference kernel takes */
-    bool no_fusion;      /* norms and activations stay steps of their own */
-    atomic_int *stop;    /* polled between steps; may be NULL */
+    /* States never change once the program runs: packed weights are made by the first run and kept, if they
+     * take no more bytes than this (beside the arena, within memory_max); 0: they are made at each use. */
+    uint64_t fixed_max;
+    bool no_reference; /* refuse (ERR_INTERNAL) a step that only the reference kernel takes */
+    bool no_fusion;    /* norms and activations stay steps of their own */
+    atomic_int *stop;  /* polled between steps; may be NULL */
 };
 
 /* Compiles g's outputs and assignments. States are created in the store (zeroed) or must fit what is there.

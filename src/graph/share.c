@@ -112,8 +112,11 @@ static void lives(struct sharing *p)
                                        .over = INT_MAX};
     }
     for (int i = 0; i < p->s->count; i++) {
+        struct spot *made = spot_at(p, p->s->turn[i].out);
         if (turn_step(p->s, i)->out_bytes)
-            spot_at(p, p->s->turn[i].out)->bytes = mem_plan_aligned(turn_step(p->s, i)->out_bytes);
+            made->bytes = mem_plan_aligned(turn_step(p->s, i)->out_bytes);
+        if (turn_step(p->s, i)->fixed)
+            made->place = PLACE_STATE;
         turn_lives(p, i);
     }
     for (int i = 0; i < outs; i++)

@@ -69,7 +69,8 @@ static enum err read_plan(struct opened *o, const char *weights, const char *bes
 
 static enum err open_network(struct opened *o, const char *weights, const struct cli *cli)
 {
-    struct compile c = {.backend = &o->backend, .stop = cli->stop};
+    struct compile c = {
+        .backend = &o->backend, .stop = cli->stop, .fixed_max = (uint64_t)cli->common->mem / 8};
 
     TRY(stage_backend(&o->backend, cli->common, par_threads()));
     TRY(network_for_prediction(&o->net, &o->s.plan, BATCH, &c));
