@@ -1,4 +1,5 @@
 #include "data/plan.h"
+#include "base/cpu.h"
 #include "base/json.h"
 #include <string.h>
 
@@ -26,6 +27,8 @@ static const struct field fields[] = {
     ELEMENT(window, 1, "window_high", .def = 189, .min = -1024, .max = 3071, .help = "HU above are clipped"),
     FIELD(struct plan, T_CHOICE, network, .def = NET_PLAIN, .names = network_names,
           .help = "nnU-Net's plain or residual encoder"),
+    FIELD(struct plan, T_CHOICE, precision, .names = cpu_precision_names,
+          .help = "of convolutions; auto: bf16 with AMX, else f32"),
     FIELD(struct plan, T_INT, stages, .def = 5, .min = 2, .max = PLAN_MAX_STAGES,
           .help = "resolutions, each half the one before"),
     FIELD(struct plan, T_INT, features, .def = 32, .min = 1, .max = 1024,

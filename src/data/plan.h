@@ -24,7 +24,8 @@ struct plan {
     double spacing[3]; /* mm */
     double window[2];  /* HU clip range, then z-score per volume */
     /* network */
-    int network; /* enum plan_net */
+    int network;   /* enum plan_net */
+    int precision; /* enum cpu_precision; in a run or model never CPU_AUTO */
     int64_t stages;
     int64_t features, features_max; /* width of stage s: min(features << s, features_max) */
     int64_t convs, convs_decoder;   /* per stage; for NET_RESIDUAL the blocks are 1,3,4,6,6,6,... */

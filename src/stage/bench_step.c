@@ -38,8 +38,7 @@ static const struct field fields[] = {
     FIELD(struct bench_step, T_INT, channels, .def = 4, .min = 1, .max = 64, .help = "phases"),
     FIELD(struct bench_step, T_INT, classes, .def = 3, .min = 2, .max = 256,
           .help = "classes, background included"),
-    FIELD(struct bench_step, T_CHOICE, precision, .names = cpu_precision_names,
-          .help = "of convolutions; auto: bf16 with AMX, else f32 (without AMX bf16 saves memory, not time)"),
+    STAGE_PRECISION(struct bench_step),
     FIELD(struct bench_step, T_BOOL, forward,
           .help = "the inference alone, as predict runs it, instead of a training step"),
     BENCH_FIELDS(struct bench_step, 3),
@@ -164,7 +163,7 @@ static enum err make_inputs(struct bench *b)
 
 static bool in_bf16(const struct bench *b)
 {
-    return cpu_bf16((enum cpu_precision)b->cfg->precision, (enum cpu_isa)b->cli->common->isa);
+    return stage_bf16(b->cli->common, b->cfg->precision);
 }
 
 /* Compiles anew for this many threads; parameters start again. */

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "stage/backend.h"
 #include "stage/predict.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@ struct predict_cfg {
     struct cfg_list input;
     bool mirror, assume_scanner;
     int prefer; /* enum nifti_form */
+    int precision;
 };
 
 static const struct field fields[] = {
@@ -30,6 +32,7 @@ static const struct field fields[] = {
           .help = "phase of images whose names do not end in _000k, for example portal_venous"),
     FIELD(struct predict_cfg, T_BOOL, mirror, .def = 1,
           .help = "average over the eight mirror images (8 times the work)"),
+    STAGE_PRECISION(struct predict_cfg),
     FIELD(struct predict_cfg, T_CHOICE, prefer, .names = nifti_form_names,
           .help = "which form is right where a file's two disagree"),
     FIELD(struct predict_cfg, T_BOOL, assume_scanner,
@@ -173,12 +176,13 @@ static enum err write_record(struct outputs *o, bool complete)
     return json_write(o->result, o->record);
 }
 
-static enum err start_record(struct outputs *o, const struct predict_cfg *cfg)
+static enum err start_record(struct outputs *o, const struct predict_cfg *cfg, const struct segmenter *net)
 {
     json_setup();
-    o->result = json_pack(
-        "{s:s, s:o, s:o, s:b, s:[], s:[]}", "notice", "Research use only. Not a medical device.", "command",
-        json_str(o->cli->command_line), "model", json_str(cfg->model), "complete", 0, "cases", "failed");
+    o->result = json_pack("{s:s, s:o, s:o, s:s, s:b, s:[], s:[]}", "notice",
+                          "Research use only. Not a medical device.", "command",
+                          json_str(o->cli->command_line), "model", json_str(cfg->model), "precision",
+                          net->bf16 ? "bf16" : "f32", "complete", 0, "cases", "failed");
     if (!o->result)
         return err_set(ERR_MEMORY, "out of memory (while starting %s)", o->record);
     return write_record(o, false); /* shows at once whether the folder can be written */
@@ -278,7 +282,7 @@ static enum err predict_list(struct outputs *o, const struct predict_cfg *cfg, c
     TRY(check_inputs(o));
     TRY(check_folder(o));
     TRY(check_record(o, cfg->output));
-    TRY(start_record(o, cfg));
+    TRY(start_record(o, cfg, net));
     err = run_cases(o, &options);
     if (err && o->list->count == 1) /* nothing was made, so nothing is left */
         (void)unlink(o->record);
@@ -300,7 +304,7 @@ static enum err run(const struct cli *cli, const void *config)
     struct case_query query = {.path = cfg->input.item, .count = cfg->input.count, .phase = cfg->phase};
     enum err err;
 
-    TRY_OR(done, segmenter_open(&net, cfg->model, cli));
+    TRY_OR(done, segmenter_open(&net, cfg->model, cfg->precision, cli));
     TRY_OR(done, phase_map_parse(&phases, cli->arena, net->plan.phase_names));
     TRY_OR(done, case_list_find(&list, &phases, &query, cli->notes));
     o.list = list;

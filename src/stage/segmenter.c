@@ -69,8 +69,10 @@ static enum err read_plan(struct opened *o, const char *weights, const char *bes
 
 static enum err open_network(struct opened *o, const char *weights, const struct cli *cli)
 {
-    struct compile c = {
-        .backend = &o->backend, .stop = cli->stop, .fixed_max = (uint64_t)cli->common->mem / 8};
+    struct compile c = {.backend = &o->backend,
+                        .stop = cli->stop,
+                        .bf16 = o->s.bf16,
+                        .fixed_max = (uint64_t)cli->common->mem / 8};
 
     TRY(stage_backend(&o->backend, cli->common, par_threads()));
     TRY(network_for_prediction(&o->net, &o->s.plan, BATCH, &c));
@@ -99,7 +101,7 @@ static enum err open_model(struct opened *o, const char *path, const struct cli 
     return open_network(o, weights, cli);
 }
 
-enum err segmenter_open(struct segmenter **out, const char *path, const struct cli *cli)
+enum err segmenter_open(struct segmenter **out, const char *path, int precision, const struct cli *cli)
 {
     struct opened *o = mem_new(1, sizeof *o);
     enum err err;
@@ -107,6 +109,7 @@ enum err segmenter_open(struct segmenter **out, const char *path, const struct c
     if (!o)
         return ERR_MEMORY;
     o->arena = arena_new();
+    o->s.bf16 = stage_bf16(cli->common, precision);
     err = o->arena ? open_model(o, path, cli) : ERR_MEMORY;
     if (err)
         segmenter_close(&o->s);

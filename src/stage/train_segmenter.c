@@ -14,7 +14,7 @@
 
 struct train_cfg {
     const char *dataset, *work, *fold;
-    int preset;
+    int preset, precision;
     int64_t epochs, iterations;
     struct cfg_list set;
     const char *map;
@@ -34,6 +34,7 @@ static const struct field train_fields[] = {
     FIELD(struct train_cfg, T_INT, epochs, .def = 0, .min = 0, .max = 1e6, .help = "0: the preset's"),
     FIELD(struct train_cfg, T_INT, iterations, .def = 0, .min = 0, .max = 1e6,
           .help = "steps per epoch; 0: the preset's"),
+    STAGE_PRECISION(struct train_cfg),
     FIELD(struct train_cfg, T_LIST, set, .arg = "KEY=VALUE",
           .help = "a field of the plan (below, with the paper values), for example --set lr=3e-3"),
     FIELD(struct train_cfg, T_BOOL, skip_bad_cases, .help = "go on without cases that cannot be used"),
@@ -108,6 +109,9 @@ static enum err make_plan(struct session *s)
         TRY(check_set(c->set.item[i]));
         TRY(cfg_override(plan_table, &s->plan, s->cli->arena, c->set.item[i]));
     }
+    if (c->precision != CPU_AUTO)
+        s->plan.precision = c->precision;
+    s->plan.precision = stage_bf16(s->cli->common, s->plan.precision) ? CPU_BF16 : CPU_F32;
     if (s->plan.warmup >= s->plan.epochs)
         s->plan.warmup = s->plan.epochs / 10;
     return plan_check(&s->plan);

@@ -1,6 +1,7 @@
 #include "train/trainer.h"
 
 #include "base/clock.h"
+#include "base/cpu.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -63,17 +64,39 @@ static char *identity_of(const struct trainer_options *o)
     return out;
 }
 
+/* The numeric mode: what one mode has begun, another one would not end with the same bytes. */
+static const char *precision(const struct trainer *t)
+{
+    return cpu_precision_names[t->p->precision == CPU_BF16 ? CPU_BF16 : CPU_F32];
+}
+
+static enum err check_precision(const struct trainer *t, const json_t *j)
+{
+    const char *begun;
+
+    TRY(json_get_str(j, t->latest, "precision", &begun));
+    if (!strcmp(begun, precision(t)))
+        return ERR_OK;
+    return err_set(
+        ERR_MODEL,
+        "%s: this run was begun in %s, which does not go on in %s: use --precision %s, or --force to "
+        "start over",
+        t->latest, begun, precision(t), begun);
+}
+
 static json_t *position_json(const struct trainer *t)
 {
-    return json_pack("{s:s, s:I, s:I, s:f, s:f, s:f, s:I}", "identity", t->identity, "epoch",
-                     (json_int_t)t->at.epoch, "step", (json_int_t)t->at.step, "loss_sum", t->at.loss_sum,
-                     "ema", t->at.ema, "best", t->at.best, "log_size", (json_int_t)t->at.log_size);
+    return json_pack("{s:s, s:s, s:I, s:I, s:f, s:f, s:f, s:I}", "identity", t->identity, "precision",
+                     precision(t), "epoch", (json_int_t)t->at.epoch, "step", (json_int_t)t->at.step,
+                     "loss_sum", t->at.loss_sum, "ema", t->at.ema, "best", t->at.best, "log_size",
+                     (json_int_t)t->at.log_size);
 }
 
 static enum err position_read(struct trainer *t, const json_t *j)
 {
     const char *identity;
 
+    TRY(check_precision(t, j));
     TRY(json_get_str(j, t->latest, "identity", &identity));
     if (strcmp(identity, t->identity))
         return err_set(
@@ -360,8 +383,11 @@ static enum err make_paths(struct trainer *t)
 
 static enum err start(struct trainer *t)
 {
-    struct compile c = {
-        .backend = t->o->backend, .memory_max = t->o->memory_max, .no_reference = true, .stop = t->o->stop};
+    struct compile c = {.backend = t->o->backend,
+                        .memory_max = t->o->memory_max,
+                        .bf16 = t->p->precision == CPU_BF16,
+                        .no_reference = true,
+                        .stop = t->o->stop};
 
     TRY(make_paths(t));
     TRY(file_lock(&t->lock, t->lock_path));

@@ -5,6 +5,8 @@ expect 0 '^d4m 0\.' "$d4m" --version
 expect 0 'doctor' "$d4m"
 expect 0 'd4m weights show model' "$d4m" weights show --help
 expect 0 '"isa"' "$d4m" doctor --json
+expect 0 '"precision_auto": *"(f32|bf16)"' "$d4m" doctor --json
+expect 0 'bf16 +.*--precision auto means' "$d4m" doctor
 expect 2 "did you mean 'd4m doctor'" "$d4m" docter
 expect 2 'error: .*cannot be read' "$d4m" weights show /nonexistent/file
 expect 0 '^$|d4m' "$d4m" describe

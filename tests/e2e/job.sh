@@ -23,6 +23,8 @@ expect 0 'F32|encoder' "$d4m" weights show "$model/model.safetensors"
 # one weights file is a whole model
 expect 0 '' "$d4m" predict --model "$model/model.safetensors" -i "$data" -o out/whole
 cmp -s out/whole/hcc005.nii.gz work/predictions/hcc005.nii.gz || fail "folder and file give different masks"
+expect 0 '' "$d4m" predict --model "$model" -i "$data" -o out/narrow --precision bf16 --no-mirror
+expect 0 '"precision": *"bf16"' cat out/narrow/result.json
 
 # every subset of the phases that there are, without mirroring
 for subset in 0 1 2 "0 1" "0 2" "1 2"; do

@@ -10,7 +10,7 @@ train() { # WORK OPTIONS...
         "$@" >"${to:-out}.txt" 2>"${to:-}err.txt" </dev/null
 }
 model=models/segmenter-nnunet/fold_all
-rm -rf whole killed asked other both
+rm -rf whole killed asked other both narrow
 
 start=$(date +%s%N)
 train whole --threads 1 || fail "$(cat err.txt)"
@@ -50,6 +50,12 @@ code=$?
 [ $code = 9 ] || fail "SIGTERM gave $code: $(cat err.txt)"
 train asked --threads 2 || fail "$(cat err.txt)"
 cmp whole/$model/model.safetensors asked/$model/model.safetensors || fail "interrupted and resumed: other weights"
+
+# bf16 is another numeric mode: a run goes on in the one it was begun in
+train narrow --precision bf16 --epochs 2 || fail "$(cat err.txt)"
+grep -q '"precision": *"bf16"' narrow/$model/plan.json || fail "plan.json does not tell bf16"
+train narrow --precision f32 && fail "a bf16 run went on in f32"
+grep -q 'begun in bf16.*--precision bf16' err.txt || fail "$(cat err.txt)"
 
 if "$d4m" doctor --json | grep -q '"isa": *"avx512"'; then
     train other --isa avx2 || fail "$(cat err.txt)"

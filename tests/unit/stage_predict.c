@@ -58,9 +58,9 @@ static void threshold_make(struct threshold *t)
 /* The command opens its model through this. */
 static struct threshold command_net;
 
-enum err segmenter_open(struct segmenter **out, const char *path, const struct cli *cli)
+enum err segmenter_open(struct segmenter **out, const char *path, int precision, const struct cli *cli)
 {
-    (void)cli;
+    (void)cli, (void)precision;
     if (!strcmp(path, "missing"))
         return err_set(ERR_USAGE, "no model at %s", path);
     *out = &command_net.net;

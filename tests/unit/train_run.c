@@ -230,6 +230,29 @@ static void a_foreign_run_is_refused(void **state)
     drop_folder(b);
 }
 
+/* bf16 is another numeric mode: it resumes to its own bytes, and neither mode goes on with the other's run.
+ */
+static void another_precision_is_refused(void **state)
+{
+    struct bench *b = *state;
+    const uint64_t f32 = unbroken(b, NULL, 2);
+    uint64_t bf16;
+
+    b->plan.precision = CPU_BF16;
+    bf16 = unbroken(b, NULL, 2);
+    assert_true(bf16 != f32);
+    fresh_folder(b);
+    assert_int_equal(train_once(b, NULL, 1, 7), ERR_STOPPED);
+    b->plan.precision = CPU_F32;
+    assert_int_equal(train_once(b, NULL, 2, 0), ERR_MODEL);
+    assert_non_null(strstr(err_text(), "--precision bf16"));
+    b->plan.precision = CPU_BF16;
+    assert_int_equal(train_once(b, NULL, 2, 0), ERR_OK);
+    assert_true(model_hash(b) == bf16);
+    drop_folder(b);
+    b->plan.precision = CPU_AUTO;
+}
+
 static void poison(struct bench *b, const char *checkpoint)
 {
     struct backend backend;
@@ -293,6 +316,7 @@ int main(void)
         cmocka_unit_test(threads_and_isa_leave_the_same_bytes),
         cmocka_unit_test(stopping_anywhere_changes_nothing),
         cmocka_unit_test(a_foreign_run_is_refused),
+        cmocka_unit_test(another_precision_is_refused),
         cmocka_unit_test(the_op_of_a_nan_is_named),
         cmocka_unit_test(a_damaged_checkpoint_is_told),
     };
