@@ -97,7 +97,7 @@ static void fix_steps(struct program *p, uint64_t most)
     for (int k = 0; k < 2; k++) {
         for (int i = 0; i < p->count; i++) {
             struct step *s = &p->steps[i];
-            if (s->node->id != OP_CONV_WEIGHTS || graph_node_of(p->g, s->node->in[0])->id != OP_STATE)
+            if (!s->out_bytes || graph_node_of(p->g, s->node->in[0])->id != OP_STATE)
                 continue;
             bytes += k ? 0 : mem_plan_aligned(s->out_bytes);
             s->fixed = k;
