@@ -1,10 +1,15 @@
 #include "graph/plan.h"
 
 #include "base/mem.h"
+#include "base/rng.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { BOOSTS = 16 };
+enum {
+    SEARCH = 3000,    /* random changes of the order that are tried for the smallest arena, */
+    SEARCH_FIT = 300, /* and for one that fits a limit */
+    LARGE = 1000,     /* blocks of less than this part of the peak are put behind the others */
+};
 
 struct block {
     size_t bytes, at;
@@ -12,36 +17,30 @@ struct block {
     int first, last;
 };
 
-static int by_start(const struct block *x, const struct block *y)
+static int by_start(const void *a, const void *b)
 {
-    return (x->first > y->first) - (x->first < y->first);
+    const struct block *x = a, *y = b;
+
+    return x->first != y->first ? (x->first > y->first ? 1 : -1)
+                                : (x->bytes < y->bytes) - (x->bytes > y->bytes);
 }
 
 static int by_size(const void *a, const void *b)
 {
     const struct block *x = a, *y = b;
 
-    return x->bytes != y->bytes ? (x->bytes < y->bytes ? 1 : -1) : by_start(x, y);
+    return x->bytes != y->bytes ? (x->bytes < y->bytes ? 1 : -1)
+                                : (x->first > y->first) - (x->first < y->first);
 }
 
-static int by_area(const void *a, const void *b)
+static int by_end(const void *a, const void *b)
 {
     const struct block *x = a, *y = b;
-    const double p = (double)x->bytes * (x->last - x->first + 1),
-                 q = (double)y->bytes * (y->last - y->first + 1);
 
-    return p != q ? (p < q ? 1 : -1) : by_start(x, y);
+    return x->last != y->last ? (x->last < y->last ? 1 : -1) : by_size(a, b);
 }
 
-static int by_life(const void *a, const void *b)
-{
-    const struct block *x = a, *y = b;
-    const int p = x->last - x->first, q = y->last - y->first;
-
-    return p != q ? (p < q ? 1 : -1) : by_size(a, b);
-}
-
-static int (*const sorts[])(const void *, const void *) = {by_size, by_area, by_life};
+static int (*const sorts[])(const void *, const void *) = {by_size, by_start, by_end};
 
 /* At the lowest gap of b's size between the placed blocks that live at the same time. `placed` is in order of
  * their places and stays so. */
@@ -65,41 +64,70 @@ static void put(struct block *b, struct block **placed, int count)
     placed[i] = b;
 }
 
-static size_t put_all(struct block *list, int n, struct block **placed)
+/* Blocks in the order in which they are put, the small ones last, and the best order of the large ones so
+ * far. */
+struct placing {
+    struct mem_plan *m;
+    struct block *list, *best, **placed;
+    int n, large;
+};
+
+/* Puts the first n blocks; stops above `most` bytes. */
+static size_t put_all(struct placing *p, int n, size_t most)
 {
     size_t top = 0;
 
-    for (int i = 0; i < n; i++) {
-        put(&list[i], placed, i);
-        top = list[i].at + list[i].bytes > top ? list[i].at + list[i].bytes : top;
+    for (int i = 0; i < n && top <= most; i++) {
+        put(&p->list[i], p->placed, i);
+        top = p->list[i].at + p->list[i].bytes > top ? p->list[i].at + p->list[i].bytes : top;
     }
     return top;
 }
 
-/* Puts the blocks and keeps their places if that is the best so far. */
-static void attempt(struct mem_plan *m, struct block *list, int n, struct block **placed)
+/* Puts the large blocks and keeps the order if it needs no more than the best so far. */
+static void attempt(struct placing *p)
 {
-    const size_t top = put_all(list, n, placed);
+    const size_t top = put_all(p, p->large, p->m->arena ? p->m->arena : SIZE_MAX);
 
-    if (m->arena && top >= m->arena)
+    if (p->m->arena && top > p->m->arena)
         return;
-    m->arena = top;
-    for (int i = 0; i < n; i++)
-        *list[i].offset = list[i].at;
+    p->m->arena = top;
+    memcpy(p->best, p->list, (size_t)p->large * sizeof *p->list);
 }
 
-/* The block that reaches highest comes first next time. */
-static void boost(struct block *list, int n)
+static void move_block(struct block *list, int from, int to)
 {
-    int high = 0;
-    struct block b;
+    const struct block b = list[from];
 
-    for (int i = 1; i < n; i++)
-        if (list[i].at + list[i].bytes > list[high].at + list[high].bytes)
-            high = i;
-    b = list[high];
-    memmove(list + 1, list, (size_t)high * sizeof *list);
-    list[0] = b;
+    if (from < to)
+        memmove(list + from, list + from + 1, (size_t)(to - from) * sizeof *list);
+    else
+        memmove(list + to + 1, list + to, (size_t)(from - to) * sizeof *list);
+    list[to] = b;
+}
+
+/* No placing needs less than the peak. Which order of putting comes near is found by trying: some sorts, then
+ * random changes of the best, always the same ones. */
+static void search(struct placing *p, size_t goal, int tries)
+{
+    struct rng r = rng_at(1, 1);
+
+    qsort(p->list, (size_t)p->n, sizeof *p->list, by_size);
+    for (p->large = 0; p->large < p->n && p->list[p->large].bytes > p->m->peak / LARGE;)
+        p->large++;
+    for (size_t k = 0; k < sizeof sorts / sizeof *sorts && (!k || p->m->arena > goal); k++) {
+        qsort(p->list, (size_t)p->large, sizeof *p->list, sorts[k]);
+        attempt(p);
+    }
+    for (int i = 0; p->large > 1 && i < tries && p->m->arena > goal; i++) {
+        memcpy(p->list, p->best, (size_t)p->large * sizeof *p->list);
+        move_block(p->list, (int)rng_below(&r, (uint64_t)p->large), (int)rng_below(&r, (uint64_t)p->large));
+        attempt(p);
+    }
+    memcpy(p->list, p->best, (size_t)p->large * sizeof *p->list);
+    p->m->arena = put_all(p, p->n, SIZE_MAX);
+    for (int i = 0; i < p->n; i++)
+        *p->list[i].offset = p->list[i].at;
 }
 
 static int blocks(struct mem_plan *m, const struct schedule *s, struct block *list)
@@ -121,31 +149,23 @@ static int blocks(struct mem_plan *m, const struct schedule *s, struct block *li
     return n;
 }
 
-/* No placing needs less than the peak; which order of placing comes near is found by trying. */
 static enum err offsets(struct mem_plan *m, const struct schedule *s, size_t limit)
 {
     const size_t room = (size_t)s->editions + (size_t)s->count + 1, goal = m->peak > limit ? m->peak : limit;
-    struct block *list = mem_new(room, sizeof *list), **placed = mem_new(room, sizeof *placed);
-    const int kinds = (int)(sizeof sorts / sizeof sorts[0]);
-    int n;
+    struct placing p = {.m = m,
+                        .list = mem_new(room, sizeof *p.list),
+                        .best = mem_new(room, sizeof *p.best),
+                        .placed = mem_new(room, sizeof *p.placed)};
+    const bool ok = p.list && p.best && p.placed;
 
-    if (!list || !placed) {
-        mem_free(list);
-        mem_free(placed);
-        return ERR_MEMORY;
+    if (ok) {
+        p.n = blocks(m, s, p.list);
+        search(&p, goal, limit ? SEARCH_FIT : SEARCH);
     }
-    n = blocks(m, s, list);
-    for (int k = 0; k < kinds && (!k || m->arena > goal); k++) {
-        qsort(list, (size_t)n, sizeof *list, sorts[k]);
-        attempt(m, list, n, placed);
-        for (int i = 0; i < BOOSTS && m->arena > goal; i++) {
-            boost(list, n);
-            attempt(m, list, n, placed);
-        }
-    }
-    mem_free(list);
-    mem_free(placed);
-    return ERR_OK;
+    mem_free(p.list);
+    mem_free(p.best);
+    mem_free(p.placed);
+    return ok ? ERR_OK : ERR_MEMORY;
 }
 
 static enum err plan_one(struct mem_plan *m, const struct schedule *s, bool windows, size_t limit)

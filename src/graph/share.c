@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "graph/op.h"
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { MASK_BITS = 32 };
@@ -326,48 +327,99 @@ static bool can_move(struct sharing *p, uint32_t e)
     return true;
 }
 
-/* What is joined along the last axis is made in its place in the result. */
-static void join_inputs(struct sharing *p, int i)
+/* A window that could be: a part of a whole along the last axis, of which turn i makes one from the other. */
+struct window {
+    uint32_t part, whole;
+    int64_t at; /* first element of a row */
+    int turn;
+    double growth; /* bytes times turns that the whole would live longer, less those of the part */
+};
+
+static void window_add(struct sharing *p, struct window *list, int *n, struct window w)
+{
+    const struct spot *a = root_of(p, w.part), *b = root_of(p, w.whole);
+    const int first = a->first < b->first ? a->first : b->first, last = a->last > b->last ? a->last : b->last;
+
+    w.growth = (double)b->bytes * (last - first - (b->last - b->first)) -
+               (double)a->bytes * (a->last - a->first + 1);
+    list[(*n)++] = w;
+}
+
+/* What is joined along the last axis could be made in its place in the result. */
+static void inputs_of_join(struct sharing *p, int i, struct window *list, int *n)
 {
     const struct turn *t = &p->s->turn[i];
-    const struct node *n = turn_step(p->s, i)->node;
-    const struct dims *d = &n->out_dims[0];
+    const struct node *node = turn_step(p->s, i)->node;
+    const struct dims *d = &node->out_dims[0];
     int64_t at = 0;
 
-    if (d->rank < 1 || n->attr.axes != AXIS(d->rank - 1) || spot_at(p, t->out)->written != i ||
-        root_of(p, t->out)->place != PLACE_ARENA)
+    if (d->rank < 1 || node->attr.axes != AXIS(d->rank - 1))
         return;
-    for (int k = 0; k < n->n_in; k++) {
-        if (can_move(p, t->in[k]))
-            window_join(p, t->in[k], t->out, at, i);
+    for (int k = 0; k < node->n_in; k++) {
+        window_add(p, list, n, (struct window){.part = t->in[k], .whole = t->out, .at = at, .turn = i});
         at += row_of(p, t->in[k]);
     }
 }
 
-/* A slice of the last axis is read where it stands. */
-static void view_slice(struct sharing *p, int i)
+/* A slice of the last axis could be read where it stands. */
+static void slice_of_whole(struct sharing *p, int i, struct window *list, int *n)
 {
     const struct turn *t = &p->s->turn[i];
-    const struct node *n = turn_step(p->s, i)->node;
-    const struct dims *from = &turn_step(p->s, i)->in_dims[0], *to = &n->out_dims[0];
-    const struct spot *source = root_of(p, t->in[0]);
+    const struct node *node = turn_step(p->s, i)->node;
+    const struct dims *from = &turn_step(p->s, i)->in_dims[0], *to = &node->out_dims[0];
 
     for (int a = 0; a + 1 < from->rank; a++)
         if (from->n[a] != to->n[a])
             return;
-    if (source->place == PLACE_ARENA && source->written < i && can_move(p, t->out))
-        window_join(p, t->out, t->in[0], n->attr.box.start[from->rank - 1], i);
+    if (from->rank > 0)
+        window_add(
+            p, list, n,
+            (struct window){
+                .part = t->out, .whole = t->in[0], .at = node->attr.box.start[from->rank - 1], .turn = i});
 }
 
-static void windows(struct sharing *p)
+/* The whole is complete when the turn is done, and nobody writes over it later. */
+static bool can_hold(struct sharing *p, const struct window *w)
 {
-    for (int i = p->s->count - 1; i >= 0; i--) {
-        const int id = turn_step(p->s, i)->node->id;
-        if (id == OP_CONCAT)
-            join_inputs(p, i);
-        else if (id == OP_SLICE)
-            view_slice(p, i);
-    }
+    const struct spot *root = root_of(p, w->whole);
+    const bool joined = turn_step(p->s, w->turn)->node->id == OP_CONCAT;
+
+    return root->place == PLACE_ARENA && root->first >= 0 &&
+           (joined ? spot_at(p, w->whole)->written == w->turn : root->written < w->turn);
+}
+
+static int by_growth(const void *a, const void *b)
+{
+    const struct window *x = a, *y = b;
+
+    return x->growth != y->growth
+               ? (x->growth < y->growth ? -1 : 1)
+               : (x->turn != y->turn ? (x->turn < y->turn ? -1 : 1) : (x->at > y->at) - (x->at < y->at));
+}
+
+/* First those that free memory: of two slices the one that lives shortly, so that the other may be copied. */
+static enum err windows(struct sharing *p)
+{
+    size_t room = 1;
+    struct window *list;
+    int n = 0;
+
+    for (int i = 0; i < p->s->count; i++)
+        room += (size_t)turn_step(p->s, i)->node->n_in;
+    list = mem_new(room, sizeof *list);
+    if (!list)
+        return ERR_MEMORY;
+    for (int i = 0; i < p->s->count; i++)
+        if (turn_step(p->s, i)->node->id == OP_CONCAT)
+            inputs_of_join(p, i, list, &n);
+        else if (turn_step(p->s, i)->node->id == OP_SLICE)
+            slice_of_whole(p, i, list, &n);
+    qsort(list, (size_t)n, sizeof *list, by_growth);
+    for (int i = 0; i < n; i++)
+        if (can_hold(p, &list[i]) && can_move(p, list[i].part))
+            window_join(p, list[i].part, list[i].whole, list[i].at, list[i].turn);
+    mem_free(list);
+    return ERR_OK;
 }
 
 /* ---- 5: what must exist when ---- */
@@ -458,7 +510,7 @@ enum err mem_plan_share(struct mem_plan *m, const struct schedule *s, bool with_
     live_bytes(&p);
     p.cost = cost_of(&p);
     if (with_windows)
-        windows(&p);
+        TRY(windows(&p));
     m->peak = peak_of(&p);
     find_done(&p);
     return ERR_OK;
