@@ -89,17 +89,24 @@ static enum err make_steps(struct program *p, const struct compile *c)
     return err;
 }
 
+static size_t packed_bytes(const struct step *s)
+{
+    const size_t dense = (size_t)dims_count(&s->out_dims[0]) * dtype_size(s->out_type[0]);
+
+    return mem_plan_aligned(s->out_bytes ? s->out_bytes : dense);
+}
+
 /* Steps that pack weights of the store: made once if they may take that much. */
 static void fix_steps(struct program *p, uint64_t most)
 {
     size_t bytes = 0;
 
-    for (int k = 0; k < 2; k++) {
+    for (int k = 0; most && k < 2; k++) {
         for (int i = 0; i < p->count; i++) {
             struct step *s = &p->steps[i];
             if (!s->out_bytes || graph_node_of(p->g, s->node->in[0])->id != OP_STATE)
                 continue;
-            bytes += k ? 0 : mem_plan_aligned(s->out_bytes);
+            bytes += k ? 0 : packed_bytes(s);
             s->fixed = k;
         }
         if (bytes > most)
@@ -192,7 +199,7 @@ static enum err place_values(struct program *p, struct store *store)
     for (int i = 0; i < p->schedule.count; i++)
         if (turn_step(&p->schedule, i)->fixed) {
             p->at[p->schedule.turn[i].out] = p->kept + kept;
-            kept += mem_plan_aligned(turn_step(&p->schedule, i)->out_bytes);
+            kept += packed_bytes(turn_step(&p->schedule, i));
         }
     for (uint32_t e = 1; e <= p->schedule.editions; e++) {
         const struct node *n = edition_node(p, e);

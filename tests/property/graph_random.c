@@ -13,8 +13,8 @@
 #include "graph/pass.h"
 #include "graph/plan.h"
 #include "graph/program.h"
-#include "graph/recompute.h"
 #include "graph/reference.h"
+#include "graph/reorder.h"
 #include "ops/ops.h"
 #include "plan_check.h"
 #include <math.h>
@@ -190,6 +190,8 @@ static void check_plan(struct made *m, const struct backend *b, int *windows)
             count++;
         }
     assert_int_equal(order_make(&order, count), ERR_OK);
+    check_order(g, steps, &order, windows);
+    assert_int_equal(reorder(&order, g, steps), ERR_OK);
     plain = check_order(g, steps, &order, windows);
     for (int part = 9; part > 0; part -= 2) {
         order_free(&order);
