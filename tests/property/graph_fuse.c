@@ -237,6 +237,106 @@ static void bias_cancels(void **state)
     net_close(&r);
 }
 
+/* ---- hooks against the rows they replace ---- */
+
+struct layer {
+    int64_t in[3], ci, co;
+    struct conv c;
+};
+
+static const struct layer layers[] = {
+    {{12, 13, 12}, 16, 32, {.kernel = CUBE(3), .pad = CUBE(1)}}, /* Winograd */
+    {{1, 40, 48}, 32, 48, {.kernel = {1, 3, 3}, .pad = {0, 1, 1}}},
+    {{9, 6, 7}, 16, 24, {.kernel = CUBE(3), .pad = CUBE(1), .stride = CUBE(2)}}, /* direct */
+    {{7, 5, 6}, 5, 17, {.kernel = CUBE(3), .pad = CUBE(1)}},
+    {{4, 5, 6}, 33, 3, {.kernel = CUBE(1)}},
+    {{6, 4, 8}, 16, 32, {.kernel = CUBE(2), .stride = CUBE(2)}},
+};
+enum { LAYERS = sizeof layers / sizeof *layers };
+
+static val coefficients(struct net_run *r, const char *name, int64_t channels)
+{
+    return net_input(r, name, DIMS3(2, COEF_ROWS, channels));
+}
+
+static val row(struct graph *g, int op, int n, const val in[])
+{
+    return graph_node(g, op, NULL, n, in);
+}
+
+/* y = conv of a staged x with its moments; dx of a staged y behind a gate; dw of both staged. */
+static void build_layer(struct net_run *r, const struct layer *l)
+{
+    const struct dims x_dims = DIMS5(2, l->in[0], l->in[1], l->in[2], l->ci);
+    const struct dims w_dims = DIMS5(l->co, l->ci, l->c.kernel[0], l->c.kernel[1], l->c.kernel[2]);
+    struct conv c = l->c;
+    val x = net_input(r, "x", x_dims), w = net_input(r, "w", w_dims), y, z, dx, plain[2];
+
+    memcpy(c.size, l->in, sizeof c.size);
+    plain[0] = row(r->g, OP_STAGE, 2, (val[]){x, coefficients(r, "x_coef", l->ci)});
+    y = op_conv(r->g, plain[0], w, (val){0}, &c);
+    graph_output(r->g, "y", y);
+    graph_output(r->g, "moments", row(r->g, OP_MOMENTS, 1, &y));
+    z = net_input(r, "z", x_dims);
+    plain[1] = net_input(r, "dy", graph_dims(r->g, y));
+    plain[1] = row(r->g, OP_STAGE, 2, (val[]){plain[1], coefficients(r, "y_coef", l->co)});
+    dx = op_conv_dx(r->g, plain[1], w, (val){0}, &c);
+    dx = row(r->g, OP_GATE, 3, (val[]){dx, z, coefficients(r, "z_coef", l->ci)});
+    graph_output(r->g, "dx", dx);
+    graph_output(r->g, "sums", graph_out(r->g, dx, 1));
+    graph_output(r->g, "dw", op_conv_dw(r->g, plain[1], plain[0], &c));
+}
+
+static void run_layer(struct net_run *r, const struct layer *l, const struct backend *b, bool fused)
+{
+    net_open(r, DT_F32);
+    build_layer(r, l);
+    for (size_t i = 0; i < store_count(r->inputs); i++) {
+        struct tensor *t = store_find(r->inputs, store_at(r->inputs, i)->name);
+        const bool coef = t->dims.rank == 3;
+        for (int64_t k = 0; k < dims_count(&t->dims); k++)
+            tensor_set(t, k,
+                       coef && k / t->dims.n[2] % COEF_ROWS == COEF_SLOPE
+                           ? 0.01
+                           : 2 * golden_at(golden_hash(t->name), k));
+    }
+    start(r, b, fused);
+    OK(program_run(r->p));
+}
+
+/* Every number that is not a sum over tasks has the same bits; a sum is as near as its order lets it be. */
+static void hooks_are_the_rows(void **state)
+{
+    static const char *const exact[] = {"y", "dx", "dw"}, *const near[] = {"moments", "sums"};
+    const struct backend fast = cpu();
+
+    (void)state;
+    for (int i = 0; i < LAYERS; i++) {
+        const struct layer *l = &layers[i];
+        struct net_run fused, rows;
+
+        run_layer(&fused, l, &fast, true);
+        run_layer(&rows, l, &fast, false);
+        for (int k = 0; k < 3; k++) {
+            const struct graph_named *out;
+            struct dims d = DIMS0;
+            for (int n = graph_outputs(rows.g, &out); n-- > 0;)
+                if (!strcmp(out[n].name, exact[k]))
+                    d = graph_dims(rows.g, out[n].v);
+            if (memcmp(program_output(fused.p, exact[k]), program_output(rows.p, exact[k]),
+                       (size_t)dims_count(&d) * sizeof(float)))
+                fail_msg("layer %d: %s of hooks is not that of the rows", i, exact[k]);
+        }
+        for (int k = 0; k < 2; k++) {
+            const struct dims d = DIMS3(2, 2, k ? l->ci : l->co);
+            struct tensor is = net_output(&fused, near[k], d), want = net_output(&rows, near[k], d);
+            same(&is, &want, 1e-6, 0);
+        }
+        net_close(&fused);
+        net_close(&rows);
+    }
+}
+
 /* Convolution, norm, activation; joined with the image, convolved again; a gradient step on the weights. */
 static void build_joined(struct graph *g)
 {
@@ -283,11 +383,9 @@ static void allocation_failures_are_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(both_ways),
-        cmocka_unit_test(every_hook),
-        cmocka_unit_test(nothing_left_over),
-        cmocka_unit_test(bias_cancels),
-        cmocka_unit_test(allocation_failures_are_errors),
+        cmocka_unit_test(both_ways),          cmocka_unit_test(every_hook),
+        cmocka_unit_test(nothing_left_over),  cmocka_unit_test(bias_cancels),
+        cmocka_unit_test(hooks_are_the_rows), cmocka_unit_test(allocation_failures_are_errors),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
