@@ -88,7 +88,7 @@ static void add_case(int op, struct sample c)
 static bool elsewhere(int op)
 {
     return op == OP_CONV || op == OP_CONV_DX || op == OP_CONV_DW || op == OP_MATMUL ||
-           (op_rows[op]->flags & (OP_SOURCE | OP_VIEW));
+           (op_rows[op]->flags & (OP_SOURCE | OP_VIEW | OP_OPAQUE));
 }
 
 static void test_samples(void **state)
