@@ -24,11 +24,14 @@ enum {
     TASKS = 32,               /* chunks times parts of the taps, where the voxels allow it */
     PARTIAL_MAX = 16 << 20,   /* elements of all partial sums */
     EXCHANGE_BELOW = 16,      /* channels of y */
+    FOLD_BELOW = 8,           /* kw*Ci up to which the taps along h become channels too */
     ROWS_IN_PLACE = 28        /* of x, up to which packing y does not pay */
 };
 
 struct by_weights {
-    const struct conv_shape *s;
+    const struct conv_shape *s, *given; /* s: the given one or `folded` */
+    struct conv_shape folded; /* x copied with its kH shifted rows as channels: kH 1, kH*Ci channels */
+    int64_t fold;             /* kH or 1 */
     const struct conv_buf *b;
     int64_t weights;                 /* elements of dw */
     int64_t box[4], boxes[4], count; /* N, D, H, W: voxels of y; how many; in all */
@@ -104,11 +107,32 @@ static void parts_choose(struct by_weights *q)
         q->parts[i] = kernel[i] / q->part[i];
 }
 
+/* Few rows (kw, ci) would leave the micro-kernel waiting for its own sums: rows (kw, kh, ci) are kH times as
+ * many. */
+static void fold_choose(struct by_weights *q)
+{
+    const struct conv_shape *s = q->given;
+
+    q->s = s;
+    q->fold = 1;
+    if (s->kernel[2] * s->ci > FOLD_BELOW || s->kernel[1] == 1 || s->dilation[2] > 1)
+        return;
+    q->fold = s->kernel[1];
+    q->folded = *s;
+    q->folded.ci *= q->fold;
+    q->folded.in[1] = s->out[1];
+    q->folded.kernel[1] = q->folded.stride[1] = q->folded.dilation[1] = 1;
+    q->folded.pad[1] = 0;
+    q->s = &q->folded;
+}
+
 static void by_weights_plan(struct by_weights *q, const struct conv_shape *s, int threads)
 {
     const int64_t voxels = conv_voxels(s->n, s->out);
 
-    q->s = s;
+    q->given = s;
+    fold_choose(q);
+    s = q->s;
     q->weights = s->ci * s->co * conv_taps(s);
     q->exchange = s->co < EXCHANGE_BELOW && s->kernel[2] * s->ci > s->co;
     q->joined = s->dilation[2] == 1;
@@ -180,25 +204,35 @@ static void box_range(const struct by_weights *q, struct box *b, int64_t index)
     b->sample = (b->x1[0] - b->x0[0]) * b->plane;
 }
 
-static void x_copy(const struct by_weights *q, const struct box *b)
+/* One row of the copy, all its folded rows of x. */
+static void x_row(const struct by_weights *q, const struct box *b, const int64_t at[3] /* n, d, h */,
+                  REAL *to)
 {
-    const int64_t *in = q->s->in;
+    const struct conv_shape *s = q->given;
     struct pack_span span = {.first = b->x0[2],
                              .count = b->x1[2] - b->x0[2],
-                             .size = in[2],
-                             .channels = q->s->ci,
+                             .channels = s->ci,
                              .pitch = q->b->x_pitch,
-                             .to_pitch = q->s->ci};
+                             .to_pitch = q->s->ci,
+                             .stage = stage_at(q->b->x_stage, s->ci, at[0], 0)};
 
-    for (int64_t n = b->y0[0]; n < b->y1[0]; n++) {
-        span.stage = stage_at(q->b->x_stage, q->s->ci, n, 0);
+    for (int64_t i = 0; i < q->fold; i++) {
+        const int64_t h = q->fold > 1 ? at[2] * s->stride[1] + i * s->dilation[1] - s->pad[1] : at[2];
+        const bool exists = h >= 0 && h < s->in[1];
+        const int64_t row = (at[0] * s->in[0] + at[1]) * s->in[1] + (exists ? h : 0);
+        span.size = exists ? s->in[2] : 0;
+        pack_row(to + i * s->ci, (const REAL *)q->b->x + row * s->in[2] * span.pitch, &span);
+    }
+}
+
+static void x_copy(const struct by_weights *q, const struct box *b)
+{
+    for (int64_t n = b->y0[0]; n < b->y1[0]; n++)
         for (int64_t d = b->x0[0]; d < b->x1[0]; d++)
             for (int64_t h = b->x0[1]; h < b->x1[1]; h++)
-                pack_row(b->copy + (n - b->y0[0]) * b->sample + (d - b->x0[0]) * b->plane +
-                             (h - b->x0[1]) * b->row,
-                         (const REAL *)q->b->x + ((n * in[0] + d) * in[1] + h) * in[2] * q->b->x_pitch,
-                         &span);
-    }
+                x_row(q, b, (const int64_t[3]){n, d, h},
+                      b->copy + (n - b->y0[0]) * b->sample + (d - b->x0[0]) * b->plane +
+                          (h - b->x0[1]) * b->row);
 }
 
 static int64_t y_voxel(const struct by_weights *q, int64_t n, int64_t d, int64_t h, int64_t w)
@@ -355,15 +389,18 @@ static void partials_add(const struct by_weights *q, int64_t begin, int64_t end)
 }
 
 /* dw (co, ci, kd, kh, kw) = partial[0], whose rows are (kd, kh, kw, ci) or, with exchanged roles, (kd, kh,
- * co). One row of each tap; by way of a small block, because the rows of many taps lie at distances that
- * share a cache set. */
+ * co); folded, (kd, kw, kh, ci) or (kd, co). One row of each tap; by way of a small block, because the rows
+ * of many taps lie at distances that share a cache set. */
 static void dw_transpose(const struct by_weights *q, int64_t row)
 {
     enum { TAPS = 32, COLUMNS = 64 };
-    const int64_t kw_count = q->s->kernel[2], taps = conv_taps(q->s), ci = q->s->ci, co = q->s->co;
+    const int64_t *k = q->given->kernel, taps = conv_taps(q->given), ci = q->given->ci, co = q->given->co;
     const int64_t columns = q->exchange ? ci : co, column_step = q->exchange ? taps : taps * ci;
-    const int64_t kw_step = q->exchange ? ci : ci * co;
-    const REAL *from = q->partial + row * (q->exchange ? kw_count * ci : co);
+    const int64_t width = q->s->kernel[2] * q->s->ci; /* of the partial sums' rows, exchanged */
+    const int64_t step = q->exchange ? ci : ci * co;  /* from tap to tap, along h if folded, else along w */
+    const int64_t kh_step = q->fold > 1 ? step : q->exchange ? width * co : k[2] * step;
+    const int64_t kw_step = q->fold > 1 ? k[1] * step : step;
+    const REAL *from = q->partial + row * (q->exchange ? width : co);
     REAL *to = (REAL *)q->b->w + row * (q->exchange ? taps * ci : taps);
     REAL block[TAPS][COLUMNS];
 
@@ -372,7 +409,9 @@ static void dw_transpose(const struct by_weights *q, int64_t row)
             const int64_t t_count = min64(TAPS, taps - t0), c_count = min64(COLUMNS, columns - c0);
             for (int64_t t = 0; t < t_count; t++) {
                 const int64_t tap = t0 + t;
-                memcpy(block[t], from + tap / kw_count * kw_count * ci * co + tap % kw_count * kw_step + c0,
+                memcpy(block[t],
+                       from + tap / (k[1] * k[2]) * k[1] * k[2] * ci * co + tap / k[2] % k[1] * kh_step +
+                           tap % k[2] * kw_step + c0,
                        (size_t)c_count * sizeof(REAL));
             }
             pack_transpose(to + c0 * column_step + t0, column_step, block[0], COLUMNS,

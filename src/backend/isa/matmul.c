@@ -197,11 +197,11 @@ static void block_multiply(const struct product *p, const struct part *q, int64_
                      .stream = q->stream};
 
     /* the next block of rows, a share with every panel: scattered reads of rows find no prefetcher */
-    const int64_t next = trans || p->copy_a ? 0 : min64(ROW_BLOCK, p->s->m - q->row1) * pitch;
+    const int64_t next = trans || p->copy_a ? 0 : min64(ROW_BLOCK, p->s->m - q->row1);
     for (int64_t j = q->panel0; j < q->panel1; j++) {
         const int64_t begin = next * (j - q->panel0) / (q->panel1 - q->panel0);
-        t.ahead = a + rows * pitch + begin;
-        t.ahead_count = next * (j - q->panel0 + 1) / (q->panel1 - q->panel0) - begin;
+        const int64_t end = next * (j - q->panel0 + 1) / (q->panel1 - q->panel0);
+        t.ahead = (struct ahead){a + (rows + begin) * pitch, end - begin, pitch, depth};
         t.bias = q->bias ? q->bias + j * TILE_COLS : NULL;
         const REAL *b = p->in_place ? q->b + k * p->b->b_pitch + j * TILE_COLS
                                     : panels + (j - q->panel0) * depth * TILE_COLS;

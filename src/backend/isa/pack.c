@@ -181,6 +181,11 @@ static void voxels_copy(REAL *to, const REAL *from, int64_t count, const struct 
         memcpy(to, from, (size_t)(count * s->channels) * sizeof(REAL));
         return;
     }
+    if (s->channels == 1) {
+        for (int64_t i = 0; i < count; i++)
+            to[i * s->to_pitch] = from[i * s->pitch];
+        return;
+    }
     for (int64_t i = 0; i < count; i++, to += s->to_pitch, from += s->pitch) {
         int64_t c = 0;
         for (; c + VEC_LANES <= s->channels; c += VEC_LANES)

@@ -49,7 +49,13 @@ ALWAYS_INLINE void segment_add(vec acc[][2], const int rows, const int vectors, 
         for (int i = 0; i < unrolled; i++, b += b_step)
             step_add(acc, rows, vectors, &p, (k + i) * step, b);
     }
-    for (; k < depth; k++, b += b_step)
+    if (row_form && k + 2 <= depth) {
+        UNROLL
+        for (int i = 0; i < 2; i++, b += b_step)
+            step_add(acc, rows, vectors, &p, k + i, b);
+        k += 2;
+    }
+    if (k < depth)
         step_add(acc, rows, vectors, &p, k * step, b);
 }
 
@@ -175,13 +181,14 @@ void tile_block(const struct tile *t, int rows, int cols, const REAL *a, const R
         narrow[rows - 1][t->a_step == 1](t, cols, a, b, c);
 }
 
-/* Part i of `parts` of what will be read soon. */
-static void fetch_ahead(const struct tile *t, int64_t i, int64_t parts)
+/* Part i of `parts`. */
+static void ahead_fetch(const struct ahead *a, int64_t i, int64_t parts)
 {
     enum { LINE = 64 / (int)sizeof(REAL) };
 
-    for (int64_t at = t->ahead_count * i / parts; at < t->ahead_count * (i + 1) / parts; at += LINE)
-        _mm_prefetch((const char *)(t->ahead + at), _MM_HINT_T0);
+    for (int64_t r = a->rows * i / parts; r < a->rows * (i + 1) / parts; r++)
+        for (int64_t at = 0; at < a->length; at += LINE)
+            _mm_prefetch((const char *)(a->from + r * a->pitch + at), _MM_HINT_T0);
 }
 
 void tile_column(const struct tile *t, int64_t rows, int cols, const REAL *a, const REAL *b, REAL *c)
@@ -191,7 +198,7 @@ void tile_column(const struct tile *t, int64_t rows, int cols, const REAL *a, co
 
     for (int64_t i = 0; i < blocks; i++) {
         int64_t height = (rows - r + blocks - i - 1) / (blocks - i);
-        fetch_ahead(t, i, blocks);
+        ahead_fetch(&t->ahead, i, blocks);
         tile_block(t, (int)height, cols, a + r * t->a_row, b, c + r * t->c_row);
         r += height;
     }

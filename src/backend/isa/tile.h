@@ -30,16 +30,21 @@ enum {
     STREAM_ELEMENTS = 4 << 20
 };
 
+/* Rows that will be read soon: fetched into the cache between the blocks. */
+struct ahead {
+    const REAL *from;
+    int64_t rows, pitch, length;
+};
+
 struct tile {
     int64_t segments, depth;      /* counts of s and k */
     const int64_t *a_seg, *b_seg; /* where each segment starts, in elements */
     int64_t a_row, a_step;        /* steps of A: one of them is 1 */
     int64_t b_step, c_row;
-    const REAL *bias;  /* whole vectors, added when C is stored (not when it is added to); NULL for none */
-    bool add;          /* C += the sum, else C = the sum */
-    bool resume;       /* the sum starts with C: a product cut along s, in two calls, has the bits of one */
-    const REAL *ahead; /* elements that will be read soon: fetched into the cache between the blocks */
-    int64_t ahead_count;
+    const REAL *bias; /* whole vectors, added when C is stored (not when it is added to); NULL for none */
+    bool add;         /* C += the sum, else C = the sum */
+    bool resume;      /* the sum starts with C: a product cut along s, in two calls, has the bits of one */
+    struct ahead ahead;
     bool stream; /* C is stored past the caches: only if tile_may_stream, not with `add` */
 };
 
