@@ -21,7 +21,8 @@ static const struct field common_fields[] = {
           .help = "instruction set of the kernels; same results"),
     FIELD(struct cli_common, T_BOOL, exact,
           .help = "plain sums instead of Winograd convolutions: slower, for comparisons with other programs"),
-    FIELD(struct cli_common, T_SIZE, mem, .help = "memory limit such as 3G; 0: what the machine allows"),
+    FIELD(struct cli_common, T_SIZE, mem,
+          .help = "memory limit such as 3G, weights and inputs included; 0: what the machine allows"),
     FIELD(struct cli_common, T_INT, seed, .max = 4294967295.0, .help = "seed of everything random"),
 };
 const struct cfg_table cli_common_table = CFG_TABLE(common_fields);

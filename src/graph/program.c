@@ -268,6 +268,18 @@ static enum err compile(struct program *p, struct graph *expanded, struct store 
     return make_copies(p);
 }
 
+uint64_t program_rest(const struct graph *g, uint64_t limit)
+{
+    uint64_t held = 0;
+
+    for (int i = 0; i < graph_count(g); i++) {
+        const struct node *n = graph_at(g, i);
+        if (n->id == OP_STATE || n->id == OP_INPUT)
+            held += (uint64_t)dims_count(&n->out_dims[0]) * dtype_size(n->out_type[0]);
+    }
+    return !limit ? 0 : limit > held ? limit - held : 1;
+}
+
 /* What a pass has made of `before`, which goes; its failure is g's. */
 static struct graph *replaced(struct graph *g, struct graph *before, struct graph *made)
 {

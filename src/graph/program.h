@@ -25,6 +25,10 @@ struct compile {
     atomic_int *stop;  /* polled between steps; may be NULL */
 };
 
+/* What of `limit` bytes is left for the arena beside g's states and inputs, at least 1; 0 (no limit) stays 0.
+ */
+uint64_t program_rest(const struct graph *g, uint64_t limit);
+
 /* Compiles g's outputs and assignments. States are created in the store (zeroed) or must fit what is there.
  * The program keeps a copy: the graph stays the caller's. */
 MUST_USE enum err program_new(struct program **out, struct graph *g, struct store *store,

@@ -27,9 +27,11 @@ static enum err compile_graph(struct program **out, struct graph *g, struct netw
                               const struct compile *c)
 {
     enum err err = graph_status(g);
+    struct compile within = *c;
 
+    within.memory_max = err ? 0 : program_rest(g, c->memory_max);
     if (!err)
-        err = program_new(out, g, n->store, c);
+        err = program_new(out, g, n->store, &within);
     return err ? err_while(err, "building the network") : ERR_OK;
 }
 
