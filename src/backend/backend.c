@@ -19,8 +19,6 @@ enum err backend_cpu(struct backend *out, const char *isa, int threads)
                        "this CPU has no AVX2 with FMA, which the kernels need: use a machine that has it");
     if (isa && !wide && strcmp(isa, "avx2") != 0)
         return err_set(ERR_USAGE, "instruction set '%s' is unknown; use avx2 or avx512", isa);
-    if (best == CPU_NONE)
-        return err_set(ERR_USAGE, "this CPU has no AVX2 with FMA and BMI2, which every kernel needs");
     if (wide && best != CPU_AVX512)
         return err_set(ERR_USAGE, "this CPU has no AVX-512 (F, VL, DQ, BW); use avx2");
     *out = (struct backend){.name = "cpu",

@@ -30,8 +30,11 @@ struct conv_shape {
 /* What a convolution can do on the way, so that no pass of its own over the activations is needed.
  *
  * A stage stands between a stored number x and the number that is convolved, per sample and channel:
- *     v = scale x + shift,  leaky(v) = max(v, slope v)  with 0 <= slope <= 1  (scale 1, shift 0, slope 1: x
- * itself) Padding is zero behind it. Coefficients are (N, STAGE_ROWS, C): scale, shift, slope, centre. */
+ *
+ *     v = scale x + shift,  leaky(v) = max(v, slope v)  with 0 <= slope <= 1
+ *
+ * Scale 1, shift 0 and slope 1 give x itself. Padding is zero behind it. Coefficients are
+ * (N, STAGE_ROWS, C): scale, shift, slope, centre. */
 enum { STAGE_SCALE, STAGE_SHIFT, STAGE_SLOPE, STAGE_CENTRE, STAGE_ROWS };
 
 enum conv_hook {
@@ -52,8 +55,8 @@ struct conv_buf {
     const void *bias; /* (Co) forward, (Ci) by data: added to every voxel of the result; NULL for none; not
                          for CONV_DW */
     const void *x_stage, *y_stage; /* (N, STAGE_ROWS, C): with the hooks of that name, else NULL */
-    void *
-        sums; /* (N, 2, C): CONV_MOMENTS: mean, variance; CONV_GATE: sum of g, of g (z - centre); else NULL */
+    /* (N, 2, C): CONV_MOMENTS: mean, variance; CONV_GATE: sum of g, of g (z - centre); else NULL */
+    void *sums;
     const void *z, *z_stage; /* CONV_GATE: of the result's shape; its coefficients; else NULL */
     int64_t z_pitch;
     void *work;  /* conv_work bytes, 64-byte aligned */

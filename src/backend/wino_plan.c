@@ -2,7 +2,9 @@
 
 #include "backend/conv_plan.h"
 
-const int wino_outputs[WINO_VARIANTS][3] = {{4, 4, 4}, {3, 3, 3}, {2, 4, 4}, {2, 2, 2}, {1, 4, 4}, {1, 2, 2}};
+/* Outputs per axis of a variant. */
+static const int outputs[WINO_VARIANTS][3] = {{4, 4, 4}, {3, 3, 3}, {2, 4, 4},
+                                              {2, 2, 2}, {1, 4, 4}, {1, 2, 2}};
 
 enum { CHANNEL_GROUP = 16 }; /* both channel counts are multiples of it */
 
@@ -51,7 +53,7 @@ static void axes_set(struct wino *q, const struct conv_shape *s, enum conv_dir d
 {
     q->points = 1;
     for (int i = 0; i < 3; i++) {
-        q->m[i] = wino_outputs[q->variant][i];
+        q->m[i] = outputs[q->variant][i];
         q->points *= q->m[i] == 1 ? 1 : q->m[i] + 2;
         q->from[i] = dir == CONV_DX ? s->out[i] : s->in[i];
         q->size[i] = dir == CONV_DX ? s->in[i] : s->out[i];
@@ -64,9 +66,15 @@ static void axes_set(struct wino *q, const struct conv_shape *s, enum conv_dir d
     q->pieces = q->n * q->tiles[0] * q->tiles[1] * q->row_pieces;
 }
 
-int64_t wino_tiles_before(const struct wino *q, int64_t piece)
+/* Of the pieces before `piece`. */
+static int64_t tiles_before(const struct wino *q, int64_t piece)
 {
     return piece / q->row_pieces * q->tiles[2] + piece % q->row_pieces * q->piece;
+}
+
+int64_t wino_tiles(const struct wino *q, int64_t first, int64_t count)
+{
+    return tiles_before(q, first + count) - tiles_before(q, first);
 }
 
 struct wino_part wino_part_at(const struct wino *q, int64_t index, int64_t channels)

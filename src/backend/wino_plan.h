@@ -41,11 +41,8 @@ struct wino_part {
 /* Piece `index` of the plan, all channels. */
 struct wino_part wino_part_at(const struct wino *q, int64_t index, int64_t channels);
 
-/* Tiles of the pieces before `piece`. */
-int64_t wino_tiles_before(const struct wino *q, int64_t piece);
-
-/* Outputs m per axis of a variant. */
-extern const int wino_outputs[WINO_VARIANTS][3];
+/* Tiles of `count` pieces from `first` on. */
+int64_t wino_tiles(const struct wino *q, int64_t first, int64_t count);
 
 /* What the choice weighs, in seconds of one AVX-512 core; fitted by bench/bench_winograd.c. */
 struct wino_cost {

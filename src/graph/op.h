@@ -23,9 +23,8 @@ enum {
     OP_VIEW = 32,      /* output 0 is input 0's bytes under other dims */
     OP_SOURCE = 64,    /* input, state or constant: bound or filled by the program, never run */
     OP_BACKWARD = 128, /* a fused gradient: tested through the row that emits it */
-    OP_OPAQUE =
-        512, /* kernels store output 0 in a form of their own, which their step's out_bytes measures */
-    OP_UPDATE = 256, /* takes its predicate itself and may write its outputs over the states it reads */
+    OP_UPDATE = 256,   /* takes its predicate itself and may write its outputs over the states it reads */
+    OP_OPAQUE = 512,   /* kernels store output 0 in a form of their own, of step.out_bytes bytes */
 };
 
 /* Arguments of a reference kernel: dense double arrays, whatever the program's type. */

@@ -12,11 +12,6 @@
 #include <math.h>
 #include <string.h>
 
-struct bound {
-    const char *name;
-    uint32_t id;
-};
-
 struct copy { /* an assignment that is not done in place; editions */
     uint32_t state, value, when;
     size_t bytes;
@@ -89,13 +84,6 @@ static enum err make_steps(struct program *p, const struct compile *c)
     return err;
 }
 
-static size_t packed_bytes(const struct step *s)
-{
-    const size_t dense = (size_t)dims_count(&s->out_dims[0]) * dtype_size(s->out_type[0]);
-
-    return mem_plan_aligned(s->out_bytes ? s->out_bytes : dense);
-}
-
 /* Steps that pack weights of the store: made once if they may take that much. */
 static void fix_steps(struct program *p, uint64_t most)
 {
@@ -106,7 +94,7 @@ static void fix_steps(struct program *p, uint64_t most)
             struct step *s = &p->steps[i];
             if (!s->out_bytes || graph_node_of(p->g, s->node->in[0])->id != OP_STATE)
                 continue;
-            bytes += k ? 0 : packed_bytes(s);
+            bytes += k ? 0 : mem_plan_aligned(s->out_bytes);
             s->fixed = k;
         }
         if (bytes > most)
@@ -199,7 +187,7 @@ static enum err place_values(struct program *p, struct store *store)
     for (int i = 0; i < p->schedule.count; i++)
         if (turn_step(&p->schedule, i)->fixed) {
             p->at[p->schedule.turn[i].out] = p->kept + kept;
-            kept += packed_bytes(turn_step(&p->schedule, i));
+            kept += mem_plan_aligned(turn_step(&p->schedule, i)->out_bytes);
         }
     for (uint32_t e = 1; e <= p->schedule.editions; e++) {
         const struct node *n = edition_node(p, e);
@@ -259,7 +247,6 @@ static enum err compile(struct program *p, struct graph *expanded, struct store 
             p->steps[i].fixed = false;
         p->kept_bytes = 0;
         order_free(&order);
-        order = (struct order){0};
         err = make_plan(p, &order, c->memory_max);
     }
     order_free(&order);

@@ -100,7 +100,11 @@ MUST_USE enum err bench_duel(struct bench_duels *d, const struct cli *cli, const
 /* Call before the first duel and behind the last: was the machine as fast at the end as at the start? */
 MUST_USE enum err bench_duels_begin(struct bench_duels *d, const struct cli *cli);
 MUST_USE enum err bench_duels_end(struct bench_duels *d, const struct cli *cli);
-void bench_duels_print(const struct bench_duels *d, uint64_t own_bytes); /* own_bytes 0: not told */
-json_t *bench_duels_json(const struct bench_duels *d);                   /* new reference */
+/* Nothing without duels; own_bytes 0: not told. */
+void bench_duels_print(const struct bench_duels *d, uint64_t own_bytes);
+json_t *bench_duels_json(const struct bench_duels *d); /* new reference */
+
+/* Prints a verb's results j, which it takes, with the scaling and the duels behind them; NULL: without. */
+MUST_USE enum err bench_json_print(json_t *j, json_t *scaling, const struct bench_duels *d);
 
 #endif

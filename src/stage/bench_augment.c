@@ -160,20 +160,13 @@ static enum err run_peers(struct bench *b, const struct bench_work *w)
 static enum err print_json(const struct bench *b)
 {
     const struct bench_augment *c = b->cfg;
-    enum err err;
     json_t *j = json_pack("{s:s, s:o, s:[I,I,I], s:I, s:I, s:o, s:I}", "bench", "augment", "machine",
                           bench_machine(b->cli), "patch", (json_int_t)c->patch[0], (json_int_t)c->patch[1],
                           (json_int_t)c->patch[2], "channels", (json_int_t)c->channels, "patches",
                           (json_int_t)c->patches, "seconds", bench_stat_json(b->seconds), "peak_bytes",
                           (json_int_t)mem_peak());
 
-    if (b->scaling)
-        json_object_set(j, "scaling", b->scaling);
-    if (c->common.peer)
-        json_object_set_new(j, "peer", bench_duels_json(&b->duels));
-    err = json_print(j);
-    json_decref(j);
-    return err;
+    return bench_json_print(j, b->scaling, c->common.peer ? &b->duels : NULL);
 }
 
 static void print_text(const struct bench *b)
@@ -186,8 +179,7 @@ static void print_text(const struct bench *b)
     printf("%.3f ms a patch (median of %lld rounds, %.3f to %.3f)\n", 1e3 * b->seconds.median,
            (long long)c->common.rounds, 1e3 * b->seconds.low, 1e3 * b->seconds.high);
     bench_scaling_print(b->scaling);
-    if (c->common.peer)
-        bench_duels_print(&b->duels, 0);
+    bench_duels_print(&b->duels, 0);
 }
 
 static enum err run_all(struct bench *b)

@@ -135,3 +135,16 @@ json_t *bench_duels_json(const struct bench_duels *d)
                      d->best < 0 ? json_null() : duel_json(&d->item[d->best]), "peak_gflops_first",
                      d->peak_first, "peak_gflops_last", d->peak_last);
 }
+
+enum err bench_json_print(json_t *j, json_t *scaling, const struct bench_duels *d)
+{
+    enum err err;
+
+    if (scaling)
+        json_object_set(j, "scaling", scaling);
+    if (d)
+        json_object_set_new(j, "peer", bench_duels_json(d));
+    err = json_print(j);
+    json_decref(j);
+    return err;
+}

@@ -239,7 +239,6 @@ static enum err run_peers(struct bench *b, const struct bench_work *w)
 static enum err print_json(const struct bench *b)
 {
     const struct bench_predict *c = b->cfg;
-    enum err err;
     json_t *j =
         json_pack("{s:s, s:s, s:o, s:[I,I,I], s:[f,f,f], s:[I,I,I], s:[I,I,I], s:b, s:o, s:I}", "bench",
                   "predict", "net", net_names[c->net], "machine", bench_machine(b->cli), "size",
@@ -249,13 +248,7 @@ static enum err print_json(const struct bench *b)
                   (json_int_t)c->patch[1], (json_int_t)c->patch[2], "mirror", (int)c->mirror, "seconds",
                   bench_stat_json(b->seconds), "peak_bytes", (json_int_t)b->peak);
 
-    if (b->scaling)
-        json_object_set(j, "scaling", b->scaling);
-    if (c->common.peer)
-        json_object_set_new(j, "peer", bench_duels_json(&b->duels));
-    err = json_print(j);
-    json_decref(j);
-    return err;
+    return bench_json_print(j, b->scaling, c->common.peer ? &b->duels : NULL);
 }
 
 static void print_text(const struct bench *b)
@@ -272,8 +265,7 @@ static void print_text(const struct bench *b)
            b->seconds.median, (long long)c->common.rounds, b->seconds.low, b->seconds.high,
            1e-9 * (double)b->peak);
     bench_scaling_print(b->scaling);
-    if (c->common.peer)
-        bench_duels_print(&b->duels, b->peak);
+    bench_duels_print(&b->duels, b->peak);
 }
 
 static enum err run_all(struct bench *b)

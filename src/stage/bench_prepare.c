@@ -150,7 +150,6 @@ static enum err run_peers(struct bench *b, const struct bench_work *w)
 static enum err print_json(const struct bench *b)
 {
     const struct bench_prepare *c = b->cfg;
-    enum err err;
     json_t *j = json_pack("{s:s, s:o, s:[I,I,I], s:[I,I,I], s:[f,f,f], s:[f,f,f], s:I, s:o, s:I}", "bench",
                           "prepare", "machine", bench_machine(b->cli), "size", (json_int_t)c->size[0],
                           (json_int_t)c->size[1], (json_int_t)c->size[2], "new_size", (json_int_t)b->size[0],
@@ -158,13 +157,7 @@ static enum err print_json(const struct bench *b)
                           c->from[2], "to", c->to[0], c->to[1], c->to[2], "phases", (json_int_t)c->phases,
                           "seconds", bench_stat_json(b->seconds), "peak_bytes", (json_int_t)mem_peak());
 
-    if (b->scaling)
-        json_object_set(j, "scaling", b->scaling);
-    if (c->common.peer)
-        json_object_set_new(j, "peer", bench_duels_json(&b->duels));
-    err = json_print(j);
-    json_decref(j);
-    return err;
+    return bench_json_print(j, b->scaling, c->common.peer ? &b->duels : NULL);
 }
 
 static void print_text(const struct bench *b)
@@ -180,8 +173,7 @@ static void print_text(const struct bench *b)
     printf("%.4g s (median of %lld, %.4g to %.4g)\n", b->seconds.median, (long long)c->common.rounds,
            b->seconds.low, b->seconds.high);
     bench_scaling_print(b->scaling);
-    if (c->common.peer)
-        bench_duels_print(&b->duels, 0);
+    bench_duels_print(&b->duels, 0);
 }
 
 static enum err run_all(struct bench *b)

@@ -340,7 +340,6 @@ static json_t *ops_json(const struct bench *b)
 static enum err print_json(const struct bench *b)
 {
     const struct bench_step *c = b->cfg;
-    enum err err;
     json_t *j;
 
     j = json_pack("{s:s, s:s, s:s, s:[I,I,I], s:I, s:I, s:b, s:I, s:o, s:f, s:o, s:f, s:f, s:I, s:I, s:o}",
@@ -354,13 +353,7 @@ static enum err print_json(const struct bench *b)
                   "peak_bytes", (json_int_t)b->peak, "ops", ops_json(b));
     if (!c->forward)
         json_object_set_new(j, "loss", json_number(program_scalar(b->p, "loss")));
-    if (b->scaling)
-        json_object_set(j, "scaling", b->scaling);
-    if (c->common.peer)
-        json_object_set_new(j, "peer", bench_duels_json(&b->duels));
-    err = json_print(j);
-    json_decref(j);
-    return err;
+    return bench_json_print(j, b->scaling, c->common.peer ? &b->duels : NULL);
 }
 
 static void print_text(const struct bench *b)
@@ -388,8 +381,7 @@ static void print_text(const struct bench *b)
                (double)t->calls / runs);
     }
     bench_scaling_print(b->scaling);
-    if (c->common.peer)
-        bench_duels_print(&b->duels, b->peak);
+    bench_duels_print(&b->duels, b->peak);
 }
 
 static enum err print_program(const struct bench *b)

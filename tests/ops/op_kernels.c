@@ -316,7 +316,7 @@ static void kernel_checks(struct trial *t, enum dtype real, bool exact)
 
 static void kernels_agree(struct trial *t)
 {
-    if (t->row->flags & OP_OPAQUE) /* seen through the convolutions that read it: packed_programs_agree */
+    if (t->row->flags & OP_OPAQUE) /* seen through the convolutions that read it: backend_wino, graph_pack */
         return;
     kernel_checks(t, DT_F64, false);
     kernel_checks(t, DT_F32, false);

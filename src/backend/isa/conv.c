@@ -109,10 +109,11 @@ size_t conv_scratch(const struct conv_shape *s, enum conv_dir dir, int threads)
 static void group_run(const struct conv_shape *s, enum conv_dir dir, const struct conv_buf *b)
 {
     struct wino q;
+    const bool winograd = wino_plan(&q, s, dir);
 
-    if (wino_plan(&q, s, dir) && dir == CONV_DW)
+    if (winograd && dir == CONV_DW)
         wino_dw_run(&q, b);
-    else if (wino_plan(&q, s, dir))
+    else if (winograd)
         wino_run(&q, dir, b);
     else if (conv_is_product(s))
         product_run(s, dir, b);

@@ -1,6 +1,5 @@
 #include "backend/fused.h"
 #include "backend/isa/wino.h"
-#include "backend/isa/pack.h"
 #include <omp.h>
 #include <string.h>
 
@@ -46,14 +45,6 @@ static int64_t rows_of_block(const struct wino *q, bool team)
     return team ? ROWS_TEAM : max64(q->depth, q->cols) <= 64 ? ROWS : ROWS_WIDE;
 }
 
-/* An odd number of cache lines apart, so that the points do not share cache sets. */
-static int64_t point_step(int64_t elements)
-{
-    const int64_t line = WORK_ALIGN / (int64_t)sizeof(REAL), lines = ceil_div(elements, line);
-
-    return (lines | 1) * line;
-}
-
 static void job_plan(struct job *j, const struct wino *q, int threads)
 {
     j->q = q;
@@ -66,8 +57,8 @@ static void job_plan(struct job *j, const struct wino *q, int threads)
     j->blocks = ceil_div(q->pieces, j->block);
     j->panels = ceil_div(q->cols, TILE_COLS);
     j->tile = max64(q->depth, q->cols);
-    j->point = point_step(j->block * q->piece * j->tile);
-    j->weights_point = point_step(j->panels * q->depth * TILE_COLS);
+    j->point = wino_point_step(j->block * q->piece * j->tile);
+    j->weights_point = wino_point_step(j->panels * q->depth * TILE_COLS);
     j->weights_bytes = q->packed ? 0 : work_bytes(j->weights_point * q->points);
     j->sums_bytes = work_bytes(q->pieces * 2 * q->cols);
     j->block_bytes = work_bytes(j->point * q->points);
@@ -166,16 +157,10 @@ static int64_t block_pieces(const struct job *j, int64_t block)
     return min64(j->block, j->q->pieces - block * j->block);
 }
 
-/* Tiles of `count` pieces from `first` on. */
-static int64_t tiles_of(const struct job *j, int64_t first, int64_t count)
-{
-    return wino_tiles_before(j->q, first + count) - wino_tiles_before(j->q, first);
-}
-
 static void piece_input(const struct job *j, REAL *u, int64_t first, int64_t i, const int64_t c[2])
 {
     struct wino_part p = wino_part_at(j->q, first + i, j->q->depth);
-    const struct wino_block to = {u + tiles_of(j, first, i) * j->tile, j->point, j->tile};
+    const struct wino_block to = {u + wino_tiles(j->q, first, i) * j->tile, j->point, j->tile};
 
     p.c0 = c[0];
     p.c1 = c[1];
@@ -185,7 +170,7 @@ static void piece_input(const struct job *j, REAL *u, int64_t first, int64_t i, 
 static void piece_output(const struct job *j, REAL *u, int64_t first, int64_t i, const int64_t c[2])
 {
     struct wino_part p = wino_part_at(j->q, first + i, j->q->cols);
-    const struct wino_block from = {u + tiles_of(j, first, i) * j->tile, j->point, j->tile};
+    const struct wino_block from = {u + wino_tiles(j->q, first, i) * j->tile, j->point, j->tile};
     struct wino_sink sink = j->sink;
 
     p.c0 = c[0];
@@ -205,7 +190,7 @@ static void block_private(const struct job *j, int64_t block)
     for (int64_t i = 0; i < pieces; i++)
         piece_input(j, u, first, i, from);
     for (int64_t p = 0; p < j->q->points; p++)
-        point_multiply(j, u, tiles_of(j, first, pieces), p, copy);
+        point_multiply(j, u, wino_tiles(j->q, first, pieces), p, copy);
     for (int64_t i = 0; i < pieces; i++)
         piece_output(j, u, first, i, to);
 }
@@ -225,7 +210,7 @@ static void block_shared(const struct job *j, REAL *u, int64_t block)
         }
 #pragma omp for schedule(dynamic, 4)
     for (int64_t p = 0; p < q->points; p++)
-        point_multiply(j, u, tiles_of(j, first, pieces), p, copy);
+        point_multiply(j, u, wino_tiles(j->q, first, pieces), p, copy);
 #pragma omp for collapse(2) schedule(dynamic)
     for (int64_t i = 0; i < pieces; i++)
         for (int64_t c = 0; c < q->cols; c += SLAB) {

@@ -3,7 +3,7 @@
 #ifndef D4M_BACKEND_ISA_WINO_H
 #define D4M_BACKEND_ISA_WINO_H
 
-#include "backend/isa/tile.h"
+#include "backend/isa/pack.h"
 #include "backend/wino_plan.h"
 
 #define wino_transforms KERNEL(wino_transforms)
@@ -21,6 +21,15 @@ struct wino_block {
     REAL *at;
     int64_t point, tile;
 };
+
+/* Elements from point to point for `elements` of each: an odd number of cache lines, so that the points do
+ * not share cache sets. */
+static inline int64_t wino_point_step(int64_t elements)
+{
+    const int64_t line = WORK_ALIGN / (int64_t)sizeof(REAL);
+
+    return (ceil_div(elements, line) | 1) * line;
+}
 
 struct wino_source {
     const REAL *data;

@@ -1,5 +1,4 @@
 #include "backend/isa/wino.h"
-#include "backend/isa/pack.h"
 #include <omp.h>
 #include <string.h>
 
@@ -38,13 +37,6 @@ struct job {
     char *work;    /* U, V and S, of a thread or of the team */
 };
 
-static int64_t point_step(int64_t elements)
-{
-    const int64_t line = WORK_ALIGN / (int64_t)sizeof(REAL), lines = ceil_div(elements, line);
-
-    return (lines | 1) * line;
-}
-
 static int64_t block_tiles(const struct wino *q)
 {
     const int64_t pairs = q->depth * q->cols;
@@ -67,9 +59,9 @@ static void job_plan(struct job *j, const struct wino *q)
                     ? min64(CHUNKS_MAX, min64(j->blocks / CHUNK_BLOCKS, PARTIAL_MAX / (j->taps * j->pairs)))
                     : 1;
     j->chunks = max64(j->chunks, 1);
-    j->sum_point = point_step(j->pairs);
-    j->u_point = point_step(j->block * q->piece * q->depth);
-    j->v_point = point_step(j->block * q->piece * q->cols);
+    j->sum_point = wino_point_step(j->pairs);
+    j->u_point = wino_point_step(j->block * q->piece * q->depth);
+    j->v_point = wino_point_step(j->block * q->piece * q->cols);
     j->partial_bytes = work_bytes(j->chunks * j->taps * j->pairs);
     j->u_bytes = work_bytes(j->u_point * q->points);
     j->v_bytes = work_bytes(j->v_point * q->points);
@@ -98,16 +90,10 @@ static struct space space_at(const struct job *j, int thread)
                           (REAL *)(void *)(part + j->u_bytes + j->v_bytes)};
 }
 
-/* Tiles of `count` pieces from `first` on. */
-static int64_t tiles_of(const struct job *j, int64_t first, int64_t count)
-{
-    return wino_tiles_before(j->q, first + count) - wino_tiles_before(j->q, first);
-}
-
 static void piece_x(const struct job *j, const struct space *s, int64_t first, int64_t i, const int64_t c[2])
 {
     struct wino_part p = wino_part_at(j->q, first + i, j->q->depth);
-    const struct wino_block to = {s->u + tiles_of(j, first, i) * j->q->depth, j->u_point, j->q->depth};
+    const struct wino_block to = {s->u + wino_tiles(j->q, first, i) * j->q->depth, j->u_point, j->q->depth};
 
     p.c0 = c[0];
     p.c1 = c[1];
@@ -117,7 +103,7 @@ static void piece_x(const struct job *j, const struct space *s, int64_t first, i
 static void piece_dy(const struct job *j, const struct space *s, int64_t first, int64_t i, const int64_t c[2])
 {
     struct wino_part p = wino_part_at(j->q, first + i, j->q->cols);
-    const struct wino_block to = {s->v + tiles_of(j, first, i) * j->q->cols, j->v_point, j->q->cols};
+    const struct wino_block to = {s->v + wino_tiles(j->q, first, i) * j->q->cols, j->v_point, j->q->cols};
 
     p.c0 = c[0];
     p.c1 = c[1];
@@ -167,7 +153,7 @@ static void chunk_run(const struct job *j, int64_t chunk)
             piece_dy(j, &s, first, i, dy);
         }
         for (int64_t p = 0; p < q->points; p++)
-            point_multiply(j, &s, tiles_of(j, first, pieces), p, b > begin);
+            point_multiply(j, &s, wino_tiles(j->q, first, pieces), p, b > begin);
     }
     for (int64_t ci = 0; ci < q->depth; ci++)
         row_finish(j, &s, j->partial + chunk * j->taps * j->pairs, ci);
@@ -195,7 +181,7 @@ static void team_run(const struct job *j)
             }
 #pragma omp for schedule(static)
         for (int64_t p = 0; p < q->points; p++)
-            point_multiply(j, &s, tiles_of(j, first, pieces), p, b > 0);
+            point_multiply(j, &s, wino_tiles(j->q, first, pieces), p, b > 0);
     }
 #pragma omp for schedule(static)
     for (int64_t ci = 0; ci < q->depth; ci++)

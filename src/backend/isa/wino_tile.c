@@ -1,5 +1,4 @@
 #include "backend/isa/wino.h"
-#include "backend/isa/pack.h"
 #include "backend/isa/wino_matrix.h"
 
 /* Every transform is the one-dimensional one along d, then h, then w (back: the same), one vector of channels
