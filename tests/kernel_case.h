@@ -11,6 +11,7 @@
 #include "base/rng.h"
 #include "tensor/bf16.h"
 
+#include <math.h>
 #include <sys/mman.h>
 
 /* A buffer whose end touches an unreadable page: any access past it ends the test. What lies before it in its
@@ -103,6 +104,40 @@ static inline double *integers_new(struct rng *r, int64_t count)
     return p;
 }
 
+static inline double *normals_new(struct rng *r, int64_t count)
+{
+    double *p = doubles_new(count);
+
+    for (int64_t i = 0; i < count; i++)
+        p[i] = (double)(float)rng_normal(r);
+    return p;
+}
+
+static inline double *absolutes_new(const double *from, int64_t count)
+{
+    double *p = doubles_new(count);
+
+    for (int64_t i = 0; i < count; i++)
+        p[i] = fabs(from[i]);
+    return p;
+}
+
+/* Kinds of data: normal, after a ReLU, constant, one voxel only, large next to zero. */
+static inline void data_change(double *p, int64_t count, int kind)
+{
+    for (int64_t i = 0; i < count; i++) {
+        if (kind == 1 && p[i] < 0)
+            p[i] = 0;
+        else if (kind == 2)
+            p[i] = 0.3;
+        else if (kind == 3)
+            p[i] = i == count / 2 ? 1.7 : 0;
+        else if (kind == 4)
+            p[i] = i % 5 ? 0 : 1e4 * p[i];
+        p[i] = (double)(float)p[i];
+    }
+}
+
 /* What the machine can run of {AVX2, AVX-512}; says so once if something is left out. */
 static inline int isa_count(void)
 {
@@ -187,6 +222,20 @@ struct conv_data {
     double *sums;              /* (N, 2, C): where to put the hook's sums; NULL for no hook */
 };
 
+static inline struct conv_data data_normals(struct rng *r, const struct conv_shape *s)
+{
+    return (struct conv_data){
+        .x = normals_new(r, x_count(s)), .w = normals_new(r, w_count(s)), .y = normals_new(r, y_count(s))};
+}
+
+static inline void data_free(struct conv_data *d)
+{
+    double *all[] = {d->x, d->w, d->y, d->bias, d->x_stage, d->y_stage, d->z, d->z_stage, d->sums};
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]);
+}
+
 static inline const char *dir_name(enum conv_dir dir)
 {
     static const char *const names[] = {"forward", "by data", "by weights"};
@@ -216,6 +265,18 @@ struct conv_run {
 static inline int64_t result_count(const struct conv_shape *s, enum conv_dir dir)
 {
     return dir == CONV_FORWARD ? y_count(s) : dir == CONV_DX ? x_count(s) : w_count(s);
+}
+
+/* The definition's result, bias included (caller frees). */
+static inline double *oracle_result(const struct conv_shape *s, enum conv_dir dir, const struct conv_data *d)
+{
+    double *to = doubles_new(result_count(s, dir));
+    const int64_t channels = dir == CONV_DX ? s->ci : s->co;
+
+    conv_oracle(s, dir, dir == CONV_DX ? d->y : d->x, dir == CONV_DW ? d->y : d->w, to);
+    for (int64_t i = 0; d->bias && dir != CONV_DW && i < result_count(s, dir); i++)
+        to[i] += d->bias[i % channels];
+    return to;
 }
 
 /* Runs one direction between guard pages, work buffer included, and returns the result densely (caller

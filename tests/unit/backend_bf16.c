@@ -238,7 +238,7 @@ static void each_shape(shape_fn *check)
 
 /* ---- against the definition ---- */
 
-static double *normals_new(struct rng *r, int64_t count)
+static double *bf16_normals_new(struct rng *r, int64_t count)
 {
     double *p = doubles_new(count);
 
@@ -251,25 +251,6 @@ static struct conv_data data_new(struct rng *r, const struct conv_shape *s,
                                  double *(*make)(struct rng *, int64_t))
 {
     return (struct conv_data){.x = make(r, x_count(s)), .w = make(r, w_count(s)), .y = make(r, y_count(s))};
-}
-
-static void data_free(struct conv_data *d)
-{
-    free(d->x);
-    free(d->w);
-    free(d->y);
-    free(d->bias);
-}
-
-static double *oracle_result(const struct conv_shape *s, enum conv_dir dir, const struct conv_data *d)
-{
-    double *to = doubles_new(result_count(s, dir));
-    const int64_t channels = dir == CONV_DX ? s->ci : s->co;
-
-    conv_oracle(s, dir, dir == CONV_DX ? d->y : d->x, dir == CONV_DW ? d->y : d->w, to);
-    for (int64_t i = 0; d->bias && dir != CONV_DW && i < result_count(s, dir); i++)
-        to[i] += d->bias[i % channels];
-    return to;
 }
 
 static struct conv_run run_random(struct rng *r, int table)
@@ -322,7 +303,7 @@ static int64_t terms(const struct conv_shape *s, enum conv_dir dir)
 static void shape_bounded(struct rng *r, const struct conv_shape *s)
 {
     for (enum conv_dir dir = CONV_FORWARD; dir <= CONV_DW; dir++) {
-        struct conv_data d = data_new(r, s, normals_new), a = d;
+        struct conv_data d = data_new(r, s, bf16_normals_new), a = d;
         const struct conv_run run = run_random(r, 0);
         double *want = oracle_result(s, dir, &d), *size, *is = conv_result(s, dir, &d, &run);
         a.x = doubles_new(x_count(s)), a.w = doubles_new(w_count(s)), a.y = doubles_new(y_count(s));
@@ -357,7 +338,7 @@ static void shape_same_bits(struct rng *r, const struct conv_shape *s)
     static const int threads[] = {1, 2, 7};
 
     for (enum conv_dir dir = CONV_FORWARD; dir <= CONV_DW; dir++) {
-        struct conv_data d = data_new(r, s, normals_new);
+        struct conv_data d = data_new(r, s, bf16_normals_new);
         double *first = NULL;
         for (int i = 0; i < table_count(); i++)
             for (int t = 0; t < 3; t++) {
@@ -421,7 +402,7 @@ static void shape_staged(struct rng *r, const struct conv_shape *s)
                   y_size[3] = {s->n, voxels_of(1, s->out), s->co};
 
     for (enum conv_dir dir = CONV_FORWARD; dir <= CONV_DW && s->groups == 1; dir++) {
-        struct conv_data d = data_new(r, s, normals_new), made = d;
+        struct conv_data d = data_new(r, s, bf16_normals_new), made = d;
         const struct conv_run run = run_random(r, (int)rng_below(r, (uint64_t)table_count()));
         double *is, *want;
         d.x_stage = dir == CONV_DX ? NULL : stage_new(r, s->n, s->ci);

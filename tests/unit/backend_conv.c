@@ -76,27 +76,6 @@ static struct conv_data data_integers(struct rng *r, const struct conv_shape *s,
     return d;
 }
 
-static void data_free(struct conv_data *d)
-{
-    free(d->x);
-    free(d->w);
-    free(d->y);
-    free(d->bias);
-    free(d->x_stage);
-    free(d->y_stage);
-}
-
-static double *oracle_result(const struct conv_shape *s, enum conv_dir dir, const struct conv_data *d)
-{
-    double *to = doubles_new(result_count(s, dir));
-    const int64_t channels = dir == CONV_DX ? s->ci : s->co;
-
-    conv_oracle(s, dir, dir == CONV_DX ? d->y : d->x, dir == CONV_DW ? d->y : d->w, to);
-    for (int64_t i = 0; d->bias && dir != CONV_DW && i < result_count(s, dir); i++)
-        to[i] += d->bias[i % channels];
-    return to;
-}
-
 static void result_equals(const struct conv_shape *s, enum conv_dir dir, const double *is, const double *want)
 {
     for (int64_t i = 0; i < result_count(s, dir); i++)
@@ -166,46 +145,6 @@ static void chosen_shapes_are_exact(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof chosen / sizeof *chosen; i++)
         shape_exact(&r, &chosen[i]);
-}
-
-static double *normals_new(struct rng *r, int64_t count)
-{
-    double *p = doubles_new(count);
-
-    for (int64_t i = 0; i < count; i++)
-        p[i] = (double)(float)rng_normal(r);
-    return p;
-}
-
-static double *absolutes_new(const double *from, int64_t count)
-{
-    double *p = doubles_new(count);
-
-    for (int64_t i = 0; i < count; i++)
-        p[i] = fabs(from[i]);
-    return p;
-}
-
-static struct conv_data data_normals(struct rng *r, const struct conv_shape *s)
-{
-    return (struct conv_data){
-        .x = normals_new(r, x_count(s)), .w = normals_new(r, w_count(s)), .y = normals_new(r, y_count(s))};
-}
-
-/* Kinds of data: normal, after a ReLU, constant, one voxel only, large next to zero. */
-static void data_change(double *p, int64_t count, int kind)
-{
-    for (int64_t i = 0; i < count; i++) {
-        if (kind == 1 && p[i] < 0)
-            p[i] = 0;
-        else if (kind == 2)
-            p[i] = 0.3;
-        else if (kind == 3)
-            p[i] = i == count / 2 ? 1.7 : 0;
-        else if (kind == 4)
-            p[i] = i % 5 ? 0 : 1e4 * p[i];
-        p[i] = (double)(float)p[i];
-    }
 }
 
 /* |error| <= factor * eps * max(sum |a||b|) for both types, eps half the last place. */

@@ -43,46 +43,6 @@ static double factor_of(enum wino_variant v, enum conv_dir dir)
     return dir == CONV_DW && factors[v] < 32 ? 32 : factors[v];
 }
 
-static double *normals_new(struct rng *r, int64_t count)
-{
-    double *p = doubles_new(count);
-
-    for (int64_t i = 0; i < count; i++)
-        p[i] = (double)(float)rng_normal(r);
-    return p;
-}
-
-static double *absolutes_new(const double *from, int64_t count)
-{
-    double *p = doubles_new(count);
-
-    for (int64_t i = 0; i < count; i++)
-        p[i] = fabs(from[i]);
-    return p;
-}
-
-static struct conv_data data_normals(struct rng *r, const struct conv_shape *s)
-{
-    return (struct conv_data){
-        .x = normals_new(r, x_count(s)), .w = normals_new(r, w_count(s)), .y = normals_new(r, y_count(s))};
-}
-
-static void data_free(struct conv_data *d)
-{
-    double *all[] = {d->x, d->w, d->y, d->bias, d->x_stage, d->y_stage, d->z, d->z_stage, d->sums};
-
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        free(all[i]);
-}
-
-static double *oracle_new(const struct conv_shape *s, enum conv_dir dir, const struct conv_data *d)
-{
-    double *to = doubles_new(result_count(s, dir));
-
-    conv_oracle(s, dir, dir == CONV_DX ? d->y : d->x, dir == CONV_DW ? d->y : d->w, to);
-    return to;
-}
-
 static enum wino_variant variant_of(const struct conv_shape *s, enum conv_dir dir)
 {
     struct wino q;
@@ -109,7 +69,7 @@ static void errors_bounded(const struct conv_shape *s, enum conv_dir dir, const 
     struct conv_data size_data = {.x = absolutes_new(d->x, x_count(s)),
                                   .w = absolutes_new(d->w, w_count(s)),
                                   .y = absolutes_new(d->y, y_count(s))};
-    double *want = oracle_new(s, dir, d), *size = oracle_new(s, dir, &size_data), largest = 0;
+    double *want = oracle_result(s, dir, d), *size = oracle_result(s, dir, &size_data), largest = 0;
 
     for (int64_t i = 0; i < result_count(s, dir); i++)
         largest = fmax(largest, size[i]);
@@ -123,22 +83,6 @@ static void errors_bounded(const struct conv_shape *s, enum conv_dir dir, const 
     free(want);
     free(size);
     data_free(&size_data);
-}
-
-/* Normal, after a ReLU, constant, one voxel only, large next to zero. */
-static void data_change(double *p, int64_t count, int kind)
-{
-    for (int64_t i = 0; i < count; i++) {
-        if (kind == 1 && p[i] < 0)
-            p[i] = 0;
-        else if (kind == 2)
-            p[i] = 0.3;
-        else if (kind == 3)
-            p[i] = i == count / 2 ? 1.7 : 0;
-        else if (kind == 4)
-            p[i] = i % 5 ? 0 : 1e4 * p[i];
-        p[i] = (double)(float)p[i];
-    }
 }
 
 static void errors_are_bounded(void **state)
@@ -178,7 +122,7 @@ static void integers_are_exact(void **state)
             }
             for (int64_t k = 0; picked[i] == 3 && k < w_count(s); k++)
                 d.w[k] *= 216;
-            want = oracle_new(s, dir, &d);
+            want = oracle_result(s, dir, &d);
             is = conv_result(s, dir, &d, &(struct conv_run){.threads = 2});
             near(s, dir, is, want, 0);
             free(want);
