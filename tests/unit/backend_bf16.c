@@ -423,8 +423,6 @@ static void shape_staged(struct rng *r, const struct conv_shape *s)
             free(made.x);
         if (d.y_stage)
             free(made.y);
-        free(d.x_stage);
-        free(d.y_stage);
         data_free(&d);
     }
 }
