@@ -1,5 +1,6 @@
 #include "backend/isa/matmul.h"
 #include "backend/isa/pack.h"
+#include "backend/isa/matmul_thin.h"
 #include <omp.h>
 
 /* k is cut into blocks, so that a block of B's panel stays in the first cache while rows of A pass:
@@ -32,11 +33,17 @@ struct product {
     int64_t panels;
     int64_t chunks; /* of k, each a run of blocks */
     bool in_place;  /* B is read where it stands: whole vectors, few rows of A to pass over it or a long k */
-    bool private, copy_a; /* copy_a: A passes a stage */
+    bool private, copy_a; /* copy_a: A passes a stage or its columns alias */
     size_t shared_bytes, thread_bytes;
     REAL *packed, *partial, *bias; /* in the shared part of the work buffer */
     char *threads;                 /* the threads' parts */
 };
+
+/* Rows of so many elements, one below the other, would share a few cache sets. */
+static bool aliases(int64_t columns)
+{
+    return columns * (int64_t)sizeof(REAL) % 2048 == 0;
+}
 
 static void product_plan(struct product *p, const struct matmul_shape *s, bool a_staged, bool b_staged)
 {
@@ -47,8 +54,9 @@ static void product_plan(struct product *p, const struct matmul_shape *s, bool a
     p->depth = ceil_div(s->k, p->blocks);
     p->blocks = ceil_div(s->k, p->depth);
     p->panels = ceil_div(s->n, TILE_COLS);
-    p->in_place = !s->trans_b && s->n % VEC_LANES == 0 && (s->trans_a || s->m <= 2 * TILE_ROWS) && !b_staged;
-    p->copy_a = a_staged;
+    p->in_place = !s->trans_b && s->n % VEC_LANES == 0 && !b_staged &&
+                  (s->trans_a ? !aliases(s->n) : s->m <= 2 * TILE_ROWS);
+    p->copy_a = a_staged || (s->trans_a && aliases(s->m));
     p->chunks = 1;
     if (result <= PRIVATE_RESULT)
         p->chunks = max64(1, min64(min64(s->k / CHUNK_DEPTH, CHUNKS_MAX / s->batch), PARTIAL_MAX / result));
@@ -85,6 +93,8 @@ size_t matmul_scratch(const struct matmul_shape *s, int threads, bool staged)
 {
     struct product p = {0};
 
+    if (matmul_thin_accepts(s))
+        return staged ? matmul_thin_scratch(s) : 0;
     product_plan(&p, s, staged, staged);
     product_place(&p, NULL);
     return p.shared_bytes + (size_t)threads * p.thread_bytes;
@@ -319,6 +329,10 @@ void matmul_run(const struct matmul_shape *s, const struct matmul_buf *b, const 
 {
     struct product p = {.b = b, .stage = stage};
 
+    if (matmul_thin_accepts(s)) {
+        matmul_thin_run(s, b, stage);
+        return;
+    }
     product_plan(&p, s, stage->a, stage->b);
     product_place(&p, b->work);
     if (b->bias)
