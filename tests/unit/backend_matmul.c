@@ -169,7 +169,10 @@ static void large_products_are_right(void **state)
     static const struct matmul_shape shapes[] = {
         {1, 120, 300, 800, false, false}, {1, 130, 70, 1000, true, true}, {1, 115, 530, 385, true, false},
         {1, 40, 33, 20000, true, false},  {2, 5, 100, 9000, false, true}, {40, 49, 49, 32, false, true},
-        {1, 4096, 1, 1, false, false},    {1, 1, 4096, 7, false, true},   {1, 1, 1, 4096, true, false},
+        {1, 2100, 3, 67, false, true},    {1, 33, 4, 384, false, true},   {1, 17, 1, 3, false, true},
+        {1, 1, 515, 513, false, true},    {1, 4, 37, 100, false, true},   {1, 3, 1, 64, false, true},
+        {1, 64, 512, 300, true, false},   {1, 512, 33, 40, true, false},  {1, 4096, 1, 1, false, false},
+        {1, 1, 4096, 7, false, true},     {1, 1, 1, 4096, true, false},
     };
     struct rng r = rng_at(2, 0);
 

@@ -1,6 +1,6 @@
 #include "backend/isa/matmul.h"
-#include "backend/isa/pack.h"
 #include "backend/isa/matmul_thin.h"
+#include "backend/isa/pack.h"
 #include <omp.h>
 
 /* k is cut into blocks, so that a block of B's panel stays in the first cache while rows of A pass:

@@ -184,19 +184,20 @@ ALWAYS_INLINE void flat_columns(const struct thin *q, int64_t col, int64_t last,
         acc[i / (2 * LANE_VECS)][i / LANE_VECS % 2][i % LANE_VECS] = vec_zero();
     for (int j = 0; j < 2; j++)
         b[j] = (const REAL *)q->b->b + min64(col + j, last) * q->b->b_pitch;
-    for (int64_t k = 0; k < q->s->k; k += LANES)
+    for (int64_t k = 0; k < q->s->k; k += LANES) {
         UNROLL
-    for (int v = 0; v < LANE_VECS; v++) {
-        const int64_t at = k + v * VEC_LANES, left = max64(0, q->s->k - at);
-        UNROLL
-        for (int j = 0; j < 2; j++)
-            w[j] = left ? vec_load_upto(b[j] + at, left) : vec_zero();
-        UNROLL
-        for (int i = 0; i < rows; i++) {
-            const vec x = left ? vec_load_upto(q->a + i * q->a_pitch + at, left) : vec_zero();
+        for (int v = 0; v < LANE_VECS; v++) {
+            const int64_t at = k + v * VEC_LANES, left = max64(0, q->s->k - at);
             UNROLL
             for (int j = 0; j < 2; j++)
-                acc[i][j][v] = vec_fma(x, w[j], acc[i][j][v]);
+                w[j] = left ? vec_load_upto(b[j] + at, left) : vec_zero();
+            UNROLL
+            for (int i = 0; i < rows; i++) {
+                const vec x = left ? vec_load_upto(q->a + i * q->a_pitch + at, left) : vec_zero();
+                UNROLL
+                for (int j = 0; j < 2; j++)
+                    acc[i][j][v] = vec_fma(x, w[j], acc[i][j][v]);
+            }
         }
     }
     for (int i = 0; i < rows; i++)
