@@ -107,38 +107,44 @@ static uint64_t voxels(const struct grid *g)
     return (uint64_t)grid_count(g);
 }
 
+/* Reading, placing and resampling one file: what is there at the same time, beside the files before it. */
+static enum err add_file(struct prepare_memory *m, const char *path, enum voxel type,
+                         const struct prepare_options *o)
+{
+    struct nifti_options read = {.prefer = o->prefer, .reason = o->reason};
+    const uint64_t size = voxel_size(type), from = size * voxels(&m->ras), to = size * voxels(&m->grid);
+    struct volume *header = NULL;
+    uint64_t here, working;
+
+    TRY(nifti_load_grid(&header, path, &read, NULL));
+    here = size * voxels(&header->grid);
+    working =
+        most(nifti_load_bytes(header, type), here + from); /* in RAS order, or on the reference's grid */
+    volume_free(header);
+    working = most(working, from + to + (type == VOXEL_I16 ? resample_bytes(&m->ras, &m->grid) : 0));
+    m->single = most(m->single, working);
+    m->peak = most(m->peak, m->kept + working);
+    m->kept += to;
+    return ERR_OK;
+}
+
 enum err prepare_memory(struct prepare_memory *m, const struct case_files *c, const struct plan *p,
                         const struct prepare_options *o)
 {
     struct prepared *r = NULL;
-    struct nifti_options read = {.prefer = o->prefer, .reason = o->reason};
-    uint64_t from, to, working = 0;
+    enum err err;
 
     TRY(prepare_begin(&r, c, p, o, NULL));
-    from = voxels(&r->ras);
-    to = voxels(&r->grid);
-    /* cubic across: every slice of the reference as a resized plane of doubles */
-    working = 2 * from + 8 * (to / (uint64_t)r->grid.dims[2]) * (uint64_t)r->ras.dims[2];
-    *m = (struct prepare_memory){.kept = c->label ? to : 0, .grid = r->grid, .ras = r->ras};
-    for (int i = 0; i < r->phases; i++) {
-        struct volume *header = NULL;
-        enum err err;
-
-        if (!c->phase[i])
-            continue;
-        err = nifti_load_grid(&header, c->phase[i], &read, NULL);
-        if (err) {
-            prepared_free(r);
-            return err;
-        }
-        m->kept += 2 * to;
-        /* as read (up to 4 bytes a voxel) beside its int16 copy in RAS order or on the reference's grid */
-        working = most(working, 4 * voxels(&header->grid) + 2 * from);
-        volume_free(header);
-    }
-    m->peak = m->kept + working;
+    *m = (struct prepare_memory){.grid = r->grid, .ras = r->ras};
+    for (int i = 0; i < r->phases; i++)
+        if (c->phase[i])
+            TRY_OR(done, add_file(m, c->phase[i], VOXEL_I16, o));
+    if (c->label)
+        TRY_OR(done, add_file(m, c->label, VOXEL_U8, o));
+    err = ERR_OK;
+done:
     prepared_free(r);
-    return ERR_OK;
+    return err;
 }
 
 enum err prepare_fits(const struct case_files *c, const struct plan *p, const struct prepare_options *o,
@@ -148,7 +154,7 @@ enum err prepare_fits(const struct case_files *c, const struct plan *p, const st
     uint64_t need, have = o->memory ? o->memory : mem_available();
 
     TRY(prepare_memory(&m, c, p, o));
-    need = keep ? m.peak : m.peak - m.kept + m.kept / (uint64_t)(p->phases + 1);
+    need = keep ? m.peak : m.single;
     if (need > have)
         return err_set(ERR_MEMORY,
                        "preparing case %s needs %.2f GB, but %.2f GB may be used; allow more with --mem, or "

@@ -40,6 +40,7 @@ void prepared_free(struct prepared *c);
  * that the result will have (struct prepared). */
 struct prepare_memory {
     uint64_t peak, kept;
+    uint64_t single; /* peak if every phase goes when it is prepared */
     struct grid grid, ras;
 };
 MUST_USE enum err prepare_memory(struct prepare_memory *m, const struct case_files *c, const struct plan *p,

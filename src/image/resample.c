@@ -83,6 +83,16 @@ enum err resize_grid(struct grid *out, const struct grid *g, const double spacin
     return ERR_OK;
 }
 
+uint64_t resample_bytes(const struct grid *from, const struct grid *to)
+{
+    struct resize z;
+
+    memcpy(z.from, from->dims, sizeof z.from);
+    memcpy(z.to, to->dims, sizeof z.to);
+    resize_orders(from->spacing, to->spacing, z.order);
+    return memcmp(z.from, z.to, sizeof z.from) ? resize_bytes(&z) : 0;
+}
+
 enum err resample_to_spacing(struct volume **out, const struct volume *v, const double spacing[3])
 {
     struct volume *r = NULL;

@@ -18,6 +18,8 @@ MUST_USE enum err resize_grid(struct grid *out, const struct grid *g, const doub
 /* v (int16: resize_orders; uint8: label-wise linear) on the grid that resize_grid gives for it; a copy where
  * dims are equal. */
 MUST_USE enum err resample_to_spacing(struct volume **out, const struct volume *v, const double spacing[3]);
+/* Bytes that it takes for HU beside both volumes; to: what resize_grid makes of from. */
+uint64_t resample_bytes(const struct grid *from, const struct grid *to);
 
 enum { RESAMPLE_FILL_HU = -1024 };
 

@@ -1,4 +1,4 @@
-#include "image/resize.h"
+#include "image/resize_axis.h"
 #include "base/mem.h"
 #include "base/par.h"
 #include <math.h>
@@ -6,29 +6,24 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* Lines are resized LANES at a time, so that the recursive filter runs along rows of a small block whatever
- * axis it follows. */
-enum { LANES = 16, PAD = 12, TAPS_MAX = 4, SLICES_PER_JOB = 4 };
-#define POLE (-0.26794919243112270647) /* sqrt(3) - 2 */
-
-/* One axis: output k is the sum of taps weights times rows index[] of the (for cubic: padded and filtered)
- * input. */
-struct axis {
-    int64_t n, m;
-    int taps;
-    bool filter;
-    int64_t *index; /* m * taps */
-    double *weight;
-};
+enum { LANES = RESIZE_LANES, PAD = RESIZE_PAD, TAPS_MAX = 4, SLICES_PER_JOB = 4 };
+/* Across a long cubic axis the filter runs over windows: REACH more samples on both sides (POLE^24 is 2e-14)
+ * of what is read, from a ring of resized planes. */
+enum { REACH = 24, RING = 96 };
+/* The range of the whole array is taken in this many parts. */
+enum { PARTS = 64 };
 
 struct job {
-    struct axis axis[3]; /* in the plane, in the plane, across */
+    struct resize_axis axis[3]; /* in the plane, in the plane, across */
     int64_t in_step[3], out_step[3];
     const void *in;
     void *out;
     bool i16, clip_slice, clip_all;
-    double *planes;     /* cubic across: every input slice resized in the plane */
-    double *low, *high; /* range of each input slice */
+    double range[2]; /* clip_all: of the whole input */
+    double *planes;  /* cubic across: input slices resized in the plane, slice z at z % ring */
+    int64_t ring;
+    int64_t next;            /* the first slice that is not in the ring yet */
+    struct resize_span span; /* across: what is done now */
     atomic_bool failed;
 };
 
@@ -38,137 +33,9 @@ struct scratch {
     int64_t holds[2];
 };
 
-void resize_linear_tap(int64_t n, int64_t m, int64_t k, int64_t *low, int64_t *high, double *weight)
+static int64_t least(int64_t a, int64_t b)
 {
-    double x = ((double)k + 0.5) * (double)n / (double)m - 0.5;
-    double base = floor(x);
-    int64_t i = (int64_t)base;
-
-    *weight = x - base;
-    *low = i < 0 ? 0 : i > n - 1 ? n - 1 : i;
-    *high = i + 1 < 0 ? 0 : i + 1 > n - 1 ? n - 1 : i + 1;
-}
-
-static void cubic_tap(int64_t n, int64_t m, int64_t k, int64_t index[4], double weight[4])
-{
-    double x = ((double)k + 0.5) * (double)n / (double)m - 0.5 + PAD;
-    double base = floor(x), f = x - base, g = 1 - f;
-
-    weight[0] = g * g * g / 6;
-    weight[1] = (4 - 6 * f * f + 3 * f * f * f) / 6;
-    weight[2] = (4 - 6 * g * g + 3 * g * g * g) / 6;
-    weight[3] = f * f * f / 6;
-    for (int t = 0; t < 4; t++) {
-        int64_t i = (int64_t)base - 1 + t, last = n + 2 * PAD - 1;
-
-        index[t] = i < 0 ? 0 : i > last ? last : i;
-    }
-}
-
-int64_t resize_nearest_tap(int64_t n, int64_t m, int64_t k)
-{
-    double c = (double)n / (double)m * ((double)k + 0.5) - 0.5;
-    int64_t i = (int64_t)floor(c + 0.5);
-
-    return i < 0 ? 0 : i > n - 1 ? n - 1 : i;
-}
-
-static enum err axis_make(struct axis *a, int64_t n, int64_t m, enum resize_order order)
-{
-    a->n = n;
-    a->m = m;
-    a->filter = order == RESIZE_CUBIC && n != m;
-    a->taps = a->filter ? 4 : order == RESIZE_LINEAR && n != m ? 2 : 1;
-    a->index = mem_new((size_t)m * (size_t)a->taps, sizeof *a->index);
-    a->weight = mem_new((size_t)m * (size_t)a->taps, sizeof *a->weight);
-    if (!a->index || !a->weight)
-        return ERR_MEMORY;
-    for (int64_t k = 0; k < m; k++) {
-        int64_t *index = a->index + k * a->taps;
-        double *weight = a->weight + k * a->taps;
-
-        if (a->taps == 4) {
-            cubic_tap(n, m, k, index, weight);
-        } else if (a->taps == 2) {
-            resize_linear_tap(n, m, k, &index[0], &index[1], &weight[1]);
-            weight[0] = 1 - weight[1];
-        } else {
-            index[0] = resize_nearest_tap(n, m, k);
-            weight[0] = 1;
-        }
-    }
-    return ERR_OK;
-}
-
-static void axis_free(struct axis *a)
-{
-    mem_free(a->index);
-    mem_free(a->weight);
-}
-
-/* Rows that a block of this axis needs before the filter. */
-static int64_t axis_rows(const struct axis *a)
-{
-    return a->n + (a->filter ? 2 * PAD : 0);
-}
-
-/* The cubic B-spline coefficients of n rows in place, half-sample symmetric ends (spec section 21). */
-static void spline_filter(double (*c)[LANES], int64_t n)
-{
-    double sum[LANES], z_n = pow(POLE, (double)n), scale = POLE / (1 - z_n * z_n), z_i = 1;
-    int64_t reach = n < 64 ? n : 64; /* POLE^64 is 2e-37 */
-
-    for (int64_t i = 0; i < n; i++)
-        for (int j = 0; j < LANES; j++)
-            c[i][j] *= 6;
-    for (int j = 0; j < LANES; j++)
-        sum[j] = 0;
-    for (int64_t i = 0; i < reach; i++, z_i *= POLE)
-        for (int j = 0; j < LANES; j++)
-            sum[j] += z_i * (c[i][j] + z_n * c[n - 1 - i][j]);
-    for (int j = 0; j < LANES; j++)
-        c[0][j] += scale * sum[j];
-    for (int64_t i = 1; i < n; i++)
-        for (int j = 0; j < LANES; j++)
-            c[i][j] += POLE * c[i - 1][j];
-    for (int j = 0; j < LANES; j++)
-        c[n - 1][j] *= POLE / (POLE - 1);
-    for (int64_t i = n - 2; i >= 0; i--)
-        for (int j = 0; j < LANES; j++)
-            c[i][j] = POLE * (c[i + 1][j] - c[i][j]);
-}
-
-/* before: axis_rows rows, the real ones from row PAD (or 0) on; behind: m rows. */
-static void axis_apply(const struct axis *a, double (*restrict before)[LANES],
-                       double (*restrict behind)[LANES])
-{
-    if (a->filter) {
-        for (int64_t i = 0; i < PAD; i++) {
-            memcpy(before[i], before[PAD], sizeof before[i]);
-            memcpy(before[PAD + a->n + i], before[PAD + a->n - 1], sizeof before[i]);
-        }
-        spline_filter(before, a->n + 2 * PAD);
-    }
-    for (int64_t k = 0; k < a->m; k++) {
-        const int64_t *index = a->index + k * a->taps;
-        const double *w = a->weight + k * a->taps;
-        double *restrict o = behind[k];
-
-        if (a->taps == 1) {
-            memcpy(o, before[index[0]], sizeof behind[k]);
-        } else if (a->taps == 2) {
-            const double *p = before[index[0]], *q = before[index[1]];
-
-            for (int j = 0; j < LANES; j++)
-                o[j] = w[0] * p[j] + w[1] * q[j];
-        } else {
-            const double *p = before[index[0]], *q = before[index[1]], *r = before[index[2]],
-                         *s = before[index[3]];
-
-            for (int j = 0; j < LANES; j++)
-                o[j] = w[0] * p[j] + w[1] * q[j] + w[2] * r[j] + w[3] * s[j];
-        }
-    }
+    return a < b ? a : b;
 }
 
 /* Reads `lanes` lines of `rows` samples of the input into a block; unused lanes are 0. Widens the range of
@@ -197,16 +64,14 @@ static void load_input(const struct job *b, double (*block)[LANES], int64_t at, 
     range[1] = high;
 }
 
-static void load_rows(double (*block)[LANES], const double *in, int64_t rows, int64_t step, int lanes)
+static void load_row(double row[LANES], const double *in, int lanes)
 {
-    for (int64_t i = 0; i < rows; i++, in += step) {
-        if (lanes == LANES) {
-            memcpy(block[i], in, sizeof block[i]);
-            continue;
-        }
-        memset(block[i], 0, sizeof block[i]);
-        memcpy(block[i], in, (size_t)lanes * sizeof *in);
+    if (lanes == LANES) {
+        memcpy(row, in, LANES * sizeof *in);
+        return;
     }
+    memset(row, 0, LANES * sizeof *in);
+    memcpy(row, in, (size_t)lanes * sizeof *in);
 }
 
 static int lanes_at(int64_t first, int64_t count)
@@ -224,7 +89,7 @@ static void clip(double *p, int64_t n, const double range[2])
 static void plane_resize(const struct job *b, const struct scratch *s, int64_t z, double *plane,
                          double range[2])
 {
-    const struct axis *u = &b->axis[0], *v = &b->axis[1];
+    const struct resize_axis *u = &b->axis[0], *v = &b->axis[1];
     double(*before)[LANES] = (double(*)[LANES])s->before, (*behind)[LANES] = (double(*)[LANES])s->behind;
 
     range[0] = INFINITY;
@@ -234,7 +99,7 @@ static void plane_resize(const struct job *b, const struct scratch *s, int64_t z
 
         load_input(b, before + (u->filter ? PAD : 0), z * b->in_step[2] + y * b->in_step[1], u->n, lanes,
                    range);
-        axis_apply(u, before, behind);
+        resize_axis_apply_all(u, before, behind);
         for (int j = 0; j < lanes; j++)
             for (int64_t k = 0; k < u->m; k++)
                 s->half[(y + j) * u->m + k] = behind[k][j];
@@ -242,8 +107,9 @@ static void plane_resize(const struct job *b, const struct scratch *s, int64_t z
     for (int64_t x = 0; x < u->m; x += LANES) {
         int lanes = lanes_at(x, u->m);
 
-        load_rows(before + (v->filter ? PAD : 0), s->half + x, v->n, u->m, lanes);
-        axis_apply(v, before, behind);
+        for (int64_t y = 0; y < v->n; y++)
+            load_row(before[y + (v->filter ? PAD : 0)], s->half + y * u->m + x, lanes);
+        resize_axis_apply_all(v, before, behind);
         for (int64_t k = 0; k < v->m; k++)
             memcpy(plane + k * u->m + x, behind[k], (size_t)lanes * sizeof *plane);
     }
@@ -281,11 +147,11 @@ static void scratch_free(struct scratch *s)
 /* planes: whole planes wanted; -1: only the blocks. */
 static bool scratch_make(struct scratch *s, struct job *b, int planes)
 {
-    const struct axis *a = b->axis;
+    const struct resize_axis *a = b->axis;
     int64_t rows = 0, m = 0;
 
     for (int i = 0; i < 3; i++) {
-        rows = axis_rows(&a[i]) > rows ? axis_rows(&a[i]) : rows;
+        rows = resize_axis_rows(&a[i]) > rows ? resize_axis_rows(&a[i]) : rows;
         m = a[i].m > m ? a[i].m : m;
     }
     *s = (struct scratch){.holds = {-1, -1}};
@@ -325,7 +191,7 @@ static const double *plane_get(const struct job *b, struct scratch *s, int64_t z
 static void slices_linear(void *ctx, int64_t job)
 {
     struct job *b = ctx;
-    const struct axis *w = &b->axis[2];
+    const struct resize_axis *w = &b->axis[2];
     int64_t width = b->axis[0].m, last = (job + 1) * SLICES_PER_JOB;
     struct scratch s;
 
@@ -339,83 +205,156 @@ static void slices_linear(void *ctx, int64_t job)
         for (int64_t y = 0; y < b->axis[1].m; y++, p += width, q += width) {
             for (int64_t x = 0; x < width; x++)
                 s.behind[x] = (1 - w1) * p[x] + w1 * q[x];
+            if (b->clip_all)
+                clip(s.behind, width, b->range);
             store(b, k * b->out_step[2] + y * b->out_step[1], s.behind, width);
         }
     }
     scratch_free(&s);
 }
 
+/* The slice that row i of the padded axis across holds. */
+static int64_t slice_of(const struct job *b, int64_t i)
+{
+    int64_t last = b->axis[2].n - 1;
+
+    return i < PAD ? 0 : i - PAD > last ? last : i - PAD;
+}
+
+/* Brings the slices from b->next on that the span reads into the ring. */
 static void slices_to_planes(void *ctx, int64_t job)
 {
     struct job *b = ctx;
-    int64_t size = b->axis[0].m * b->axis[1].m, last = (job + 1) * SLICES_PER_JOB;
+    int64_t size = b->axis[0].m * b->axis[1].m, first = b->next + job * SLICES_PER_JOB,
+            end = slice_of(b, b->span.end - 1) + 1;
     struct scratch s;
 
     if (!scratch_make(&s, b, 0))
         return;
-    for (int64_t z = job * SLICES_PER_JOB; z < last && z < b->axis[2].n; z++) {
+    for (int64_t z = first; z < first + SLICES_PER_JOB && z < end; z++) {
         double range[2];
 
-        plane_resize(b, &s, z, b->planes + z * size, range);
-        b->low[z] = range[0];
-        b->high[z] = range[1];
+        plane_resize(b, &s, z, b->planes + z % b->ring * size, range);
     }
     scratch_free(&s);
 }
 
-/* Across is cubic: row y of all planes. */
-static void rows_across(void *ctx, int64_t y)
+/* Across is cubic: the span of a few rows of all planes. */
+static void rows_across(void *ctx, int64_t job)
 {
     struct job *b = ctx;
-    const struct axis *w = &b->axis[2];
-    int64_t width = b->axis[0].m, size = width * b->axis[1].m;
-    double range[2] = {b->low[0], b->high[0]};
+    const struct resize_axis *w = &b->axis[2];
+    const struct resize_span *part = &b->span;
+    int64_t width = b->axis[0].m, size = width * b->axis[1].m, end = (job + 1) * SLICES_PER_JOB;
     struct scratch s;
 
     if (!scratch_make(&s, b, -1))
         return;
-    for (int64_t x = 0; x < width; x += LANES) {
-        double(*before)[LANES] = (double(*)[LANES])s.before, (*behind)[LANES] = (double(*)[LANES])s.behind;
-        int lanes = lanes_at(x, width);
+    double(*before)[LANES] = (double(*)[LANES])s.before, (*behind)[LANES] = (double(*)[LANES])s.behind;
+    for (int64_t y = job * SLICES_PER_JOB; y < end && y < b->axis[1].m; y++)
+        for (int64_t x = 0; x < width; x += LANES) {
+            int lanes = lanes_at(x, width);
 
-        load_rows(before + (w->filter ? PAD : 0), b->planes + y * width + x, w->n, size, lanes);
-        axis_apply(w, before, behind);
-        if (b->clip_all)
-            clip(s.behind, w->m * LANES, range);
-        for (int64_t k = 0; k < w->m; k++)
-            store(b, k * b->out_step[2] + y * b->out_step[1] + x * b->out_step[0], behind[k], lanes);
-    }
+            for (int64_t i = part->first; i < part->end; i++)
+                load_row(before[i - part->first], b->planes + slice_of(b, i) % b->ring * size + y * width + x,
+                         lanes);
+            resize_axis_apply(w, part, before, behind);
+            if (b->clip_all)
+                clip(s.behind, (part->to - part->from) * LANES, b->range);
+            for (int64_t k = part->from; k < part->to; k++)
+                store(b, k * b->out_step[2] + y * b->out_step[1] + x * b->out_step[0], behind[k - part->from],
+                      lanes);
+        }
     scratch_free(&s);
 }
 
-/* The whole array's range into low[0], high[0]. */
+/* The span of outputs from .. to - 1 across. */
+static struct resize_span span_across(const struct job *b, int64_t from, int64_t to)
+{
+    const struct resize_axis *w = &b->axis[2];
+    int64_t first = w->index[from * TAPS_MAX] - REACH, end = w->index[to * TAPS_MAX - 1] + 1 + REACH,
+            rows = resize_axis_rows(w);
+
+    return (struct resize_span){from, to, first < 0 ? 0 : first, end > rows ? rows : end};
+}
+
+static bool fits_ring(const struct job *b, const struct resize_span *s)
+{
+    return slice_of(b, s->end - 1) - slice_of(b, s->first) < b->ring;
+}
+
+static enum err run_across(struct job *b)
+{
+    const struct resize_axis *a = b->axis;
+
+    b->ring = least(a[2].n, RING);
+    b->planes = mem_new((size_t)(a[0].m * a[1].m), (size_t)b->ring * sizeof *b->planes);
+    if (!b->planes)
+        return ERR_MEMORY;
+    for (int64_t from = 0, to; from < a[2].m && !atomic_load(&b->failed); from = to) {
+        b->span = span_across(b, from, from + 1);
+        for (to = from + 1; to < a[2].m; to++) {
+            struct resize_span longer = span_across(b, from, to + 1);
+            if (!fits_ring(b, &longer))
+                break;
+            b->span = longer;
+        }
+        int64_t first = slice_of(b, b->span.first), end = slice_of(b, b->span.end - 1) + 1;
+        b->next = b->next > first ? b->next : first;
+        par_for((end - b->next + SLICES_PER_JOB - 1) / SLICES_PER_JOB, slices_to_planes, b);
+        b->next = end;
+        if (!atomic_load(&b->failed))
+            par_for((a[1].m + SLICES_PER_JOB - 1) / SLICES_PER_JOB, rows_across, b);
+    }
+    return ERR_OK;
+}
+
+struct range_job {
+    const struct job *b;
+    int64_t count;
+    double low[PARTS], high[PARTS];
+};
+
+static void range_part(void *ctx, int64_t part)
+{
+    struct range_job *r = ctx;
+    const int16_t *i16 = r->b->i16 ? r->b->in : NULL;
+    const double *f64 = r->b->i16 ? NULL : r->b->in;
+    double low = INFINITY, high = -INFINITY;
+
+    for (int64_t i = r->count * part / PARTS; i < r->count * (part + 1) / PARTS; i++) {
+        double v = i16 ? i16[i] : f64[i];
+
+        low = v < low ? v : low;
+        high = v > high ? v : high;
+    }
+    r->low[part] = low;
+    r->high[part] = high;
+}
+
 static void range_all(struct job *b)
 {
-    for (int64_t z = 1; z < b->axis[2].n; z++) {
-        b->low[0] = b->low[z] < b->low[0] ? b->low[z] : b->low[0];
-        b->high[0] = b->high[z] > b->high[0] ? b->high[z] : b->high[0];
+    struct range_job r = {.b = b, .count = b->axis[0].n * b->axis[1].n * b->axis[2].n};
+
+    par_for(PARTS, range_part, &r);
+    b->range[0] = INFINITY;
+    b->range[1] = -INFINITY;
+    for (int i = 0; i < PARTS; i++) {
+        b->range[0] = fmin(b->range[0], r.low[i]);
+        b->range[1] = fmax(b->range[1], r.high[i]);
     }
 }
 
 static enum err resize_run(struct job *b)
 {
-    const struct axis *a = b->axis;
+    const struct resize_axis *a = b->axis;
 
-    b->low = mem_new((size_t)a[2].n, sizeof *b->low);
-    b->high = mem_new((size_t)a[2].n, sizeof *b->high);
-    if (!b->low || !b->high)
-        return ERR_MEMORY;
-    if (!a[2].filter && !b->clip_all) {
-        par_for((a[2].m + SLICES_PER_JOB - 1) / SLICES_PER_JOB, slices_linear, b);
-    } else {
-        b->planes = mem_new((size_t)(a[0].m * a[1].m), (size_t)a[2].n * sizeof *b->planes);
-        if (!b->planes)
-            return ERR_MEMORY;
-        par_for((a[2].n + SLICES_PER_JOB - 1) / SLICES_PER_JOB, slices_to_planes, b);
+    if (b->clip_all)
         range_all(b);
-        if (!atomic_load(&b->failed))
-            par_for(a[1].m, rows_across, b);
-    }
+    if (a[2].filter)
+        TRY(run_across(b));
+    else
+        par_for((a[2].m + SLICES_PER_JOB - 1) / SLICES_PER_JOB, slices_linear, b);
     if (atomic_load(&b->failed))
         return err_set(ERR_MEMORY, "out of memory while resampling %lld slices", (long long)a[2].n);
     return ERR_OK;
@@ -442,7 +381,7 @@ static enum err resize_any(const struct resize *r, const void *in, void *out, bo
 
         b.in_step[i] = in_step[from];
         b.out_step[i] = out_step[from];
-        err = axis_make(&b.axis[i], r->from[from], r->to[from], r->order[from]);
+        err = resize_axis_make(&b.axis[i], r->from[from], r->to[from], r->order[from]);
     }
     b.clip_all =
         r->order[across] == RESIZE_CUBIC && (b.axis[0].filter || b.axis[1].filter || b.axis[2].filter);
@@ -450,11 +389,19 @@ static enum err resize_any(const struct resize *r, const void *in, void *out, bo
     if (!err)
         err = resize_run(&b);
     for (int i = 0; i < 3; i++)
-        axis_free(&b.axis[i]);
-    mem_free(b.low);
-    mem_free(b.high);
+        resize_axis_free(&b.axis[i]);
     mem_free(b.planes);
     return err;
+}
+
+uint64_t resize_bytes(const struct resize *r)
+{
+    int across = across_axis(r->order), x = across == 0 ? 2 : 0, y = across == 1 ? 2 : 1;
+    uint64_t plane = (uint64_t)(r->to[x] * r->to[y]), half = (uint64_t)(r->from[y] * r->to[x]);
+    bool ring = r->order[across] == RESIZE_CUBIC && r->from[across] != r->to[across];
+    uint64_t planes = !ring ? 2 * (uint64_t)par_threads() : (uint64_t)least(r->from[across], RING);
+
+    return sizeof(double) * (planes * plane + (uint64_t)par_threads() * half);
 }
 
 enum err resize_f64(const struct resize *r, const double *in, double *out)

@@ -25,6 +25,9 @@ struct resize {
  * even. */
 MUST_USE enum err resize_f64(const struct resize *r, const double *in, double *out);
 MUST_USE enum err resize_i16(const struct resize *r, const int16_t *in, int16_t *out);
+/* Working memory of these two, in bytes: it grows with a slice and the threads, not with the number of
+ * slices. */
+uint64_t resize_bytes(const struct resize *r);
 /* Labels: for each label in ascending order the linear resize of its 0/1 mask; the label is written where
  * that is >= 0.5, later ones overwrite, 0 where none reaches. A cubic axis counts as linear. */
 MUST_USE enum err resize_labels(const struct resize *r, const uint8_t *in, uint8_t *out);

@@ -185,6 +185,9 @@ static enum err parse(struct volume *v, const struct nifti_bytes *b, enum nifti_
     TRY(nifti_check_grid(v->header, c, at.dims, &v->grid));
     note_thin(&at, c);
     v->type = types[kind];
+    v->header->file = file.size;
+    v->header->decoded = gzip_is(file.file, file.size) ? at.end : 0;
+    v->header->stored = at.type->bytes;
     return kind == NIFTI_GRID ? ERR_OK : read_voxels(v, &file, &at, kind, c);
 }
 
@@ -326,6 +329,14 @@ enum err nifti_load_grid(struct volume **out, const char *path, const struct nif
                          struct notes *n)
 {
     return load(out, path, NIFTI_GRID, o, n);
+}
+
+uint64_t nifti_load_bytes(const struct volume *v, enum voxel type)
+{
+    const struct nifti_header *h = v->header;
+    bool in_place = h->decoded && voxel_size(type) <= (size_t)h->stored;
+
+    return h->file + h->decoded + (in_place ? 0 : (uint64_t)grid_count(&v->grid) * voxel_size(type));
 }
 
 enum nifti_form nifti_form_used(const struct volume *v)

@@ -43,6 +43,9 @@ MUST_USE enum err nifti_load_labels(struct volume **out, const char *path, const
  * are decoded, so that damage further on stays unseen. */
 MUST_USE enum err nifti_load_grid(struct volume **out, const char *path, const struct nifti_options *o,
                                   struct notes *n);
+/* Most bytes that loading the file of a nifti_load_grid volume takes, as HU (VOXEL_I16) or labels (VOXEL_U8):
+ * the mapped file, its decoded data and the new voxels, as far as they are there together. */
+uint64_t nifti_load_bytes(const struct volume *v, enum voxel type);
 /* Maps an uncompressed int16 or uint8 little-endian file that nifti_save wrote; voxels are read-only. */
 MUST_USE enum err nifti_map(struct volume **out, const char *path);
 /* The form that gave a loaded volume its grid; NIFTI_AUTO: neither (the file had none), or not loaded from a

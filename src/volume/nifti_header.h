@@ -28,10 +28,13 @@ enum nifti_field {
 };
 
 struct nifti_header {
-    int version;                 /* 1 or 2 */
-    bool big_endian;             /* how voxels are stored; bytes[] is little-endian */
-    bool pair;                   /* voxels are in a second file */
-    enum nifti_form used;        /* which form gave the grid; NIFTI_AUTO: neither */
+    int version;     /* 1 or 2 */
+    bool big_endian; /* how voxels are stored; bytes[] is little-endian */
+    bool pair;       /* voxels are in a second file */
+    uint64_t file,
+        decoded;          /* bytes of the file with the voxels, and of what is decoded (0: not compressed) */
+    int stored;           /* bytes of a voxel there */
+    enum nifti_form used; /* which form gave the grid; NIFTI_AUTO: neither */
     uint8_t bytes[NIFTI2_BYTES]; /* the known fields in NIfTI's layout of `version`, little-endian; zero
                                     elsewhere */
 };

@@ -160,31 +160,53 @@ static void golden_labels(void **state)
     assert_memory_equal(out, first, 12);
 }
 
-/* Any axis may be the separate one: the result is that of the transposed array. */
-static void separate_axis_may_be_any(void **state)
+/* r of `in` and what it should be, the axes turned: (x, y, z) of r are (y, z, x) of the other. */
+static void turned_is_the_same(const struct resize *r, double tolerance)
 {
-    enum { A = 19, B = 23, C = 21, U = 33, V = 17, W = 40 };
-    double *in = mem_new(A * B * C, sizeof *in), *turned = mem_new(A * B * C, sizeof *in);
-    double *want = mem_new(U * V * W, sizeof *in), *got = mem_new(U * V * W, sizeof *in);
-    struct resize z = {{A, B, C}, {U, V, W}, {RESIZE_CUBIC, RESIZE_CUBIC, RESIZE_LINEAR}};
-    struct resize x = {{C, A, B}, {W, U, V}, {RESIZE_LINEAR, RESIZE_CUBIC, RESIZE_CUBIC}};
+    const int64_t *f = r->from, *t = r->to;
+    const struct resize other = {
+        {f[2], f[0], f[1]}, {t[2], t[0], t[1]}, {r->order[2], r->order[0], r->order[1]}};
+    size_t n = (size_t)(f[0] * f[1] * f[2]), m = (size_t)(t[0] * t[1] * t[2]);
+    double *in = mem_new(n, sizeof *in), *turned = mem_new(n, sizeof *in);
+    double *want = mem_new(m, sizeof *in), *got = mem_new(m, sizeof *in);
 
-    (void)state;
-    generate("turn", A * B * C, in);
-    for (int i = 0; i < A; i++)
-        for (int j = 0; j < B; j++)
-            for (int k = 0; k < C; k++)
-                turned[(j * A + i) * C + k] = in[(k * B + j) * A + i];
-    assert_int_equal(resize_f64(&z, in, want), ERR_OK);
-    assert_int_equal(resize_f64(&x, turned, got), ERR_OK);
-    for (int i = 0; i < U; i++)
-        for (int j = 0; j < V; j++)
-            for (int k = 0; k < W; k++)
-                assert_float_equal(got[(j * U + i) * W + k], want[(k * V + j) * U + i], 1e-12);
+    generate("turn", (int64_t)n, in);
+    for (int64_t i = 0; i < f[0]; i++)
+        for (int64_t j = 0; j < f[1]; j++)
+            for (int64_t k = 0; k < f[2]; k++)
+                turned[(j * f[0] + i) * f[2] + k] = in[(k * f[1] + j) * f[0] + i];
+    assert_int_equal(resize_f64(r, in, want), ERR_OK);
+    assert_int_equal(resize_f64(&other, turned, got), ERR_OK);
+    for (int64_t i = 0; i < t[0]; i++)
+        for (int64_t j = 0; j < t[1]; j++)
+            for (int64_t k = 0; k < t[2]; k++)
+                assert_float_equal(got[(j * t[0] + i) * t[2] + k], want[(k * t[1] + j) * t[0] + i],
+                                   tolerance);
     mem_free(in);
     mem_free(turned);
     mem_free(want);
     mem_free(got);
+}
+
+/* Any axis may be the separate one: the result is that of the transposed array. */
+static void separate_axis_may_be_any(void **state)
+{
+    const struct resize z = {{19, 23, 21}, {33, 17, 40}, {RESIZE_CUBIC, RESIZE_CUBIC, RESIZE_LINEAR}};
+
+    (void)state;
+    turned_is_the_same(&z, 1e-12);
+}
+
+/* A long axis across is filtered in windows; in the plane it is filtered whole. */
+static void windows_are_the_whole_axis(void **state)
+{
+    static const int64_t to[] = {1, 7, 120, 299, 301, 777};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof to / sizeof *to; i++) {
+        const struct resize r = {{9, 11, 300}, {13, 7, to[i]}, {3, 3, 3}};
+        turned_is_the_same(&r, 1e-12);
+    }
 }
 
 static int16_t *noise(int64_t n)
@@ -276,6 +298,7 @@ int main(void)
         cmocka_unit_test(nearest_takes_the_spec_samples),
         cmocka_unit_test(golden_labels),
         cmocka_unit_test(separate_axis_may_be_any),
+        cmocka_unit_test(windows_are_the_whole_axis),
         cmocka_unit_test(integers_round_and_threads_agree),
         cmocka_unit_test(one_sample_stays_constant),
         cmocka_unit_test(exhaustion_is_an_error),
