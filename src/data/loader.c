@@ -230,16 +230,30 @@ static enum err open_places(struct loader *l, const struct loader_options *o)
     return err;
 }
 
-/* Most voxels that a spatial transform reads: the sample, or the patch where there is none. */
-static enum err open_buffers(struct loader *l, const struct loader_options *o)
+/* The plan as this loader uses it, and all that follows from it. */
+static void fit_plan(struct loader *l, const struct loader_options *o)
 {
-    int64_t channels = l->plan.phases, voxels = volume_of(l->plan.patch), n = l->plan.batch;
-    size_t slot = (size_t)(n * voxels * (channels + 1)) * sizeof(float);
+    l->plan = *o->plan;
+    if (o->validation)
+        l->plan.augment = AUGMENT_NONE;
+    l->augment = augment_from_plan(&l->plan);
+    augment_sample_size(&l->augment, l->sample);
+}
+
+static size_t batch_bytes(const struct loader *l)
+{
+    return (size_t)(l->plan.batch * volume_of(l->plan.patch) * (l->plan.phases + 1)) * sizeof(float);
+}
+
+/* How many threads and batches. Most voxels that a spatial transform reads: the sample, or the patch where
+ * there is none. */
+static void fit_budget(struct loader *l, const struct loader_options *o)
+{
+    size_t slot = batch_bytes(l);
     uint64_t budget = o->bytes ? o->bytes : (uint64_t)1 << 30;
-    int64_t scratch = augment_scratch(&l->augment, channels);
 
     if (l->augment.preset == AUGMENT_NNUNET)
-        l->box_bytes = (size_t)(volume_of(l->sample) * channels) * sizeof(float);
+        l->box_bytes = (size_t)(volume_of(l->sample) * l->plan.phases) * sizeof(float);
     l->workers = o->threads < 1 ? 1 : o->threads > MOST_THREADS ? MOST_THREADS : o->threads;
     while (l->workers > 1 && (uint64_t)l->workers * (l->box_bytes + slot) > budget)
         l->workers--;
@@ -249,6 +263,15 @@ static enum err open_buffers(struct loader *l, const struct loader_options *o)
                                                 : (int)(rest / slot);
     if (l->slots > 2 * l->workers + 2) /* more would only hold memory */
         l->slots = 2 * l->workers + 2;
+}
+
+static enum err open_buffers(struct loader *l, const struct loader_options *o)
+{
+    int64_t channels = l->plan.phases, voxels = volume_of(l->plan.patch), n = l->plan.batch;
+    int64_t scratch = augment_scratch(&l->augment, channels);
+    size_t slot = batch_bytes(l);
+
+    fit_budget(l, o);
     for (int i = 0; i < l->slots; i++) {
         struct batch *b = &l->slot[i].batch;
         *b = (struct batch){.n = n, .channels = channels};
@@ -314,6 +337,18 @@ static enum err check(const struct loader_options *o)
     return ERR_OK;
 }
 
+uint64_t loader_bytes(const struct loader_options *o)
+{
+    struct loader l = {.workers = 0};
+
+    fit_plan(&l, o);
+    fit_budget(&l, o);
+    int64_t voxels = volume_of(l.plan.patch), box = l.box_bytes ? volume_of(l.sample) : 1;
+    size_t worker = l.box_bytes + (size_t)(voxels + box) +
+                    sizeof(float) * (size_t)augment_scratch(&l.augment, l.plan.phases);
+    return (uint64_t)l.slots * batch_bytes(&l) + (uint64_t)l.workers * worker;
+}
+
 enum err loader_new(struct loader **out, const struct loader_options *o)
 {
     struct loader *l;
@@ -323,13 +358,9 @@ enum err loader_new(struct loader **out, const struct loader_options *o)
     l = mem_new(1, sizeof *l);
     if (!l)
         return ERR_MEMORY;
-    l->plan = *o->plan;
-    if (o->validation)
-        l->plan.augment = AUGMENT_NONE;
+    fit_plan(l, o);
     l->seed = rng_key(o->seed, o->validation);
-    l->augment = augment_from_plan(&l->plan);
     l->next = l->want = o->first;
-    augment_sample_size(&l->augment, l->sample);
     TRY_OR(done, open_sources(l, o));
     TRY_OR(done, open_places(l, o));
     TRY_OR(done, open_buffers(l, o));

@@ -25,6 +25,8 @@ struct loader_options {
     int64_t first; /* the first step that will be asked for */
 };
 
+/* Bytes that the loader's batches and scratch take. */
+uint64_t loader_bytes(const struct loader_options *o);
 struct loader;
 /* Finds the classes' voxels (in parallel over cases) and starts the threads. */
 MUST_USE enum err loader_new(struct loader **out, const struct loader_options *o);

@@ -1,8 +1,13 @@
 #include "graph/program_parts.h"
 
 #include "base/clock.h"
+#include "base/mem.h"
+#include "base/par.h"
 #include <math.h>
 #include <string.h>
+
+/* SLACK: bytes behind the arena that a kernel may read, not use. */
+enum { PAGE = 4096, TOUCH = 8 << 20, SLACK = 64 };
 
 enum err program_bind(struct program *p, const char *input, const void *data)
 {
@@ -28,6 +33,100 @@ enum err program_check_bound(const struct program *p)
     return ERR_OK;
 }
 
+/* ---- the arena ---- */
+
+/* Pages come from the system when they are first written: here, by all threads, once. */
+static void touch(void *ctx, int64_t i)
+{
+    const struct program_arena *a = ctx;
+    const size_t from = (size_t)i * TOUCH, end = from + TOUCH < a->bytes ? from + TOUCH : a->bytes;
+
+    for (size_t at = from; at < end; at += PAGE)
+        ((volatile unsigned char *)a->data)[at] = 0;
+}
+
+static void fill_constant(void *to, const struct node *n)
+{
+    double v = n->attr.fill.value;
+
+    for (int64_t i = 0; i < dims_count(&n->out_dims[0]); i++) {
+        if (n->out_type[0] == DT_F32)
+            ((float *)to)[i] = (float)v;
+        else if (n->out_type[0] == DT_F64)
+            ((double *)to)[i] = v;
+        else
+            ((int64_t *)to)[i] = (int64_t)v;
+    }
+}
+
+/* Where editions lie that are roots in the arena, or part of them. */
+static void place(struct program *p)
+{
+    for (int parts = 0; parts < 2; parts++)
+        for (uint32_t e = 1; e <= p->schedule.editions; e++) {
+            const struct spot *s = &p->plan.spot[e], *root = &p->plan.spot[s->root];
+            if ((root->place != PLACE_ARENA && root->place != PLACE_CONSTANT) || root->first < 0)
+                continue;
+            if (!parts && s->root == e)
+                p->at[e] = p->arena->data + s->offset;
+            else if (parts && s->root != e)
+                p->at[e] = (unsigned char *)p->at[s->root] + s->shift;
+        }
+    p->base = p->arena->data;
+}
+
+void program_enter(struct program *p)
+{
+    struct program_arena *a = p->arena;
+
+    if (!a->touched)
+        par_for((int64_t)((a->bytes + TOUCH - 1) / TOUCH), touch, a);
+    a->touched = true;
+    if (a->user == p && p->base == a->data)
+        return;
+    if (p->base != a->data)
+        place(p);
+    for (uint32_t e = 1; e <= p->schedule.editions; e++)
+        if (program_node(p, e)->id == OP_CONSTANT && p->plan.spot[e].root == e && p->at[e])
+            fill_constant(p->at[e], program_node(p, e));
+    a->user = p;
+}
+
+enum err program_arena_new(struct program_arena **out)
+{
+    *out = mem_new(1, sizeof **out);
+    return *out ? ERR_OK : ERR_MEMORY;
+}
+
+void program_arena_free(struct program_arena *a)
+{
+    if (!a)
+        return;
+    mem_big_free(a->data, a->bytes + SLACK);
+    mem_free(a);
+}
+
+uint64_t program_arena_bytes(const struct program_arena *a)
+{
+    return a->bytes;
+}
+
+enum err program_arena_need(struct program_arena *a, size_t bytes)
+{
+    unsigned char *data;
+
+    if (a->data && bytes <= a->bytes)
+        return ERR_OK;
+    data = mem_big_new(bytes + SLACK);
+    if (!data)
+        return ERR_MEMORY;
+    mem_big_free(a->data, a->bytes + SLACK);
+    *a = (struct program_arena){.data = data, .bytes = bytes};
+    return ERR_OK;
+}
+
+/* ---- running ---- */
+
 void program_turn(struct program *p, int i)
 {
     const struct turn *t = &p->schedule.turn[i];
@@ -37,7 +136,7 @@ void program_turn(struct program *p, int i)
     struct run r = {.step = s,
                     .in = (const void *const *)p->args,
                     .out = p->args + ins,
-                    .work = p->arena + p->plan.work_offset[i],
+                    .work = p->base + p->plan.work_offset[i],
                     .in_pitch = p->pitch,
                     .out_pitch = p->pitch + ins};
 
@@ -74,6 +173,7 @@ static double scalar_at(const struct program *p, uint32_t edition)
 enum err program_run(struct program *p)
 {
     TRY(program_check_bound(p));
+    program_enter(p);
     for (int i = 0; i < p->schedule.count; i++) {
         if (p->stop && i <= p->plan.first_update && atomic_load(p->stop))
             return err_set(ERR_STOPPED, "stopped");

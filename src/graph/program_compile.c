@@ -68,20 +68,6 @@ static void fix_steps(struct program *p, uint64_t most)
     p->kept_bytes = bytes;
 }
 
-static void fill_constant(void *to, const struct node *n)
-{
-    double v = n->attr.fill.value;
-
-    for (int64_t i = 0; i < dims_count(&n->out_dims[0]); i++) {
-        if (n->out_type[0] == DT_F32)
-            ((float *)to)[i] = (float)v;
-        else if (n->out_type[0] == DT_F64)
-            ((double *)to)[i] = v;
-        else
-            ((int64_t *)to)[i] = (int64_t)v;
-    }
-}
-
 static enum err too_big(size_t plain, size_t least, size_t allowed)
 {
     return err_set(
@@ -131,14 +117,17 @@ static enum err make_room(struct program *p)
     p->start = mem_new(turns, sizeof *p->start);
     p->last = mem_new(turns, sizeof *p->last);
     p->calls = mem_new(turns, sizeof *p->calls);
-    p->arena = mem_big_new(p->plan.arena + 64);
     p->kept = mem_big_new(p->kept_bytes + 64);
-    return p->at && p->args && p->pitch && p->seconds && p->start && p->last && p->calls && p->arena &&
-                   p->kept
-               ? ERR_OK
-               : ERR_MEMORY;
+    if (!p->at || !p->args || !p->pitch || !p->seconds || !p->start || !p->last || !p->calls || !p->kept)
+        return ERR_MEMORY;
+    if (!p->arena)
+        TRY(program_arena_new(&p->own));
+    if (p->own)
+        p->arena = p->own;
+    return program_arena_need(p->arena, p->plan.arena);
 }
 
+/* What lies outside the arena: states, and what fixed steps make. */
 static enum err place_values(struct program *p, struct store *store)
 {
     size_t kept = 0;
@@ -158,11 +147,7 @@ static enum err place_values(struct program *p, struct store *store)
         if (n->id == OP_STATE) {
             TRY(store_need(store, n->attr.name, n->out_type[0], n->out_dims[0], &t));
             p->at[e] = t->data;
-        } else if (s->place != PLACE_INPUT && s->place != PLACE_STATE && s->first >= 0) {
-            p->at[e] = p->arena + s->offset;
         }
-        if (n->id == OP_CONSTANT && p->at[e])
-            fill_constant(p->at[e], n);
     }
     for (uint32_t e = 1; e <= p->schedule.editions; e++) {
         const struct spot *s = &p->plan.spot[e];
@@ -199,6 +184,7 @@ static enum err compile(struct program *p, struct graph *expanded, struct store 
 
     p->g = expanded;
     p->stop = c->stop;
+    p->arena = c->arena;
     TRY(make_steps(p, c));
     fix_steps(p, c->memory_max && c->memory_max < c->fixed_max ? c->memory_max : c->fixed_max);
     err = make_plan(p, &order, c->memory_max ? c->memory_max - p->kept_bytes : 0);
@@ -215,13 +201,15 @@ static enum err compile(struct program *p, struct graph *expanded, struct store 
     return make_copies(p);
 }
 
-uint64_t program_rest(const struct graph *g, uint64_t limit)
+uint64_t program_rest(const struct graph *g, const struct store *store, uint64_t limit)
 {
     uint64_t held = 0;
 
+    for (size_t i = 0; store && i < store_count(store); i++)
+        held += tensor_bytes(store_at(store, i));
     for (int i = 0; i < graph_count(g); i++) {
         const struct node *n = graph_at(g, i);
-        if (n->id == OP_STATE || n->id == OP_INPUT)
+        if (n->id == OP_INPUT || (n->id == OP_STATE && !(store && store_find(store, n->attr.name))))
             held += (uint64_t)dims_count(&n->out_dims[0]) * dtype_size(n->out_type[0]);
     }
     return !limit ? 0 : limit > held ? limit - held : 1;
@@ -283,7 +271,7 @@ void program_free(struct program *p)
         return;
     for (int i = 0; i < p->count; i++)
         pass_step_clear(&p->steps[i]);
-    mem_big_free(p->arena, p->plan.arena + 64);
+    program_arena_free(p->own);
     mem_big_free(p->kept, p->kept_bytes + 64);
     mem_plan_free(&p->plan);
     schedule_free(&p->schedule);

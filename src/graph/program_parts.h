@@ -11,6 +11,15 @@ struct copy { /* an assignment that is not done in place; editions */
     size_t bytes;
 };
 
+struct program_arena {
+    unsigned char *data;
+    size_t bytes;
+    const struct program *user; /* whose constants are in it */
+    bool touched;
+};
+/* At least this many bytes; what was in it is lost if it grows. */
+MUST_USE enum err program_arena_need(struct program_arena *a, size_t bytes);
+
 struct program {
     struct graph *g; /* owned: steps point at its nodes */
     struct step *steps;
@@ -18,7 +27,9 @@ struct program {
     int count;                          /* steps */
     struct schedule schedule;
     struct mem_plan plan;
-    unsigned char *arena, *kept; /* kept: what fixed steps make */
+    struct program_arena *arena, *own; /* own: NULL if the arena is shared */
+    unsigned char *base;               /* where the arena was when `at` was made */
+    unsigned char *kept;               /* what fixed steps make */
     size_t kept_bytes;
     bool kept_made;
     void **at;      /* per edition: its storage */
@@ -39,6 +50,8 @@ static inline const struct node *program_node(const struct program *p, uint32_t 
 
 /* ERR_INTERNAL if an input has no buffer yet. */
 MUST_USE enum err program_check_bound(const struct program *p);
+/* Before turns run: the arena is this program's, with its constants. */
+void program_enter(struct program *p);
 void program_turn(struct program *p, int turn); /* runs one, unless it is a view */
 
 #endif

@@ -44,6 +44,7 @@ static bool blame_sources(const struct program *p, struct str *culprit)
 enum err program_replay(struct program *p, struct str *culprit)
 {
     TRY(program_check_bound(p));
+    program_enter(p);
     if (blame_sources(p, culprit))
         return str_status(culprit);
     for (int i = 0; i < p->plan.first_update; i++) {

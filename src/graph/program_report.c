@@ -9,6 +9,11 @@ uint64_t program_bytes(const struct program *p)
     return p->plan.arena + p->kept_bytes;
 }
 
+uint64_t program_kept(const struct program *p)
+{
+    return p->kept_bytes;
+}
+
 void program_timing(struct program *p, bool on)
 {
     p->timing = on;

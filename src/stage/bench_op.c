@@ -145,7 +145,7 @@ static enum err compile(void *ctx, int threads)
     struct trial *t = ctx;
     struct backend cpu;
     struct compile how = {.backend = &cpu,
-                          .memory_max = program_rest(t->g, (uint64_t)t->cli->common->mem),
+                          .memory_max = program_rest(t->g, NULL, (uint64_t)t->cli->common->mem),
                           .stop = t->cli->stop};
 
     program_free(t->p);

@@ -172,7 +172,7 @@ static enum err use_threads(void *ctx, int threads)
     struct bench *b = ctx;
     struct backend cpu;
     struct compile how = {.backend = &cpu,
-                          .memory_max = program_rest(b->g, (uint64_t)b->cli->common->mem),
+                          .memory_max = program_rest(b->g, NULL, (uint64_t)b->cli->common->mem),
                           .bf16 = in_bf16(b),
                           .fixed_max = b->cfg->forward ? (uint64_t)b->cli->common->mem / 8 : 0,
                           .no_reference = true,

@@ -167,7 +167,7 @@ static enum err forward_run(struct forward *f, const struct cli *cli)
     TRY(read_input(f));
     TRY(build(f));
     TRY(weights_load(f->m, &f->keys, f->store, f->cfg->weights));
-    how.memory_max = program_rest(f->g, how.memory_max);
+    how.memory_max = program_rest(f->g, NULL, how.memory_max);
     TRY(program_new(&f->p, f->g, f->store, &how));
     TRY(bind_input(f));
     TRY(program_run(f->p));

@@ -80,9 +80,7 @@ static enum err open_network(struct opened *o, const char *weights, const struct
     o->s.batch = BATCH;
     o->s.forward = run_forward;
     o->s.ctx = o;
-    o->s.bytes = program_bytes(o->net.forward);
-    for (size_t i = 0; i < store_count(o->net.store); i++)
-        o->s.bytes += tensor_bytes(store_at(o->net.store, i));
+    o->s.bytes = network_bytes(&o->net);
     return ERR_OK;
 }
 

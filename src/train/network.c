@@ -29,7 +29,9 @@ static enum err compile_graph(struct program **out, struct graph *g, struct netw
     enum err err = graph_status(g);
     struct compile within = *c;
 
-    within.memory_max = err ? 0 : program_rest(g, c->memory_max);
+    within.arena = n->arena;
+
+    within.memory_max = err ? 0 : program_rest(g, n->store, c->memory_max);
     if (!err)
         err = program_new(out, g, n->store, &within);
     return err ? err_while(err, "building the network") : ERR_OK;
@@ -139,7 +141,7 @@ static enum err start(struct network *n, const struct plan *p)
     memset(n, 0, sizeof *n);
     network_of_plan(&n->net, p);
     n->store = store_new();
-    return n->store ? ERR_OK : ERR_MEMORY;
+    return n->store ? program_arena_new(&n->arena) : ERR_MEMORY;
 }
 
 enum err network_for_training(struct network *n, const struct plan *p, const struct compile *c)
@@ -169,11 +171,24 @@ enum err network_for_prediction(struct network *n, const struct plan *p, int64_t
     return err;
 }
 
+uint64_t network_bytes(const struct network *n)
+{
+    const struct program *const all[] = {n->step, n->check, n->forward};
+    uint64_t sum = program_arena_bytes(n->arena);
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        sum += all[i] ? program_kept(all[i]) : 0;
+    for (size_t i = 0; i < store_count(n->store); i++)
+        sum += tensor_bytes(store_at(n->store, i));
+    return sum;
+}
+
 void network_free(struct network *n)
 {
     program_free(n->step);
     program_free(n->check);
     program_free(n->forward);
+    program_arena_free(n->arena);
     nn_free(n->nn);
     store_free(n->store);
     memset(n, 0, sizeof *n);

@@ -14,6 +14,7 @@ struct network {
     struct nnunet net;
     struct nn *nn; /* parameters, in the order of the training or forward graph */
     struct store *store;
+    struct program_arena *arena; /* of all its programs: one runs at a time */
     /* inputs image, labels, lr [, step]; outputs loss, norm, finite; NULL for prediction */
     struct program *step;
     /* inputs image, labels; outputs loss, counts (K - 1, 3): TP, FP, FN per foreground class */
@@ -26,6 +27,8 @@ MUST_USE enum err network_for_training(struct network *n, const struct plan *p, 
 /* Prediction of `batch` patches at once; the store stays zero until weights are loaded. */
 MUST_USE enum err network_for_prediction(struct network *n, const struct plan *p, int64_t batch,
                                          const struct compile *c);
+uint64_t network_bytes(
+    const struct network *n); /* its programs' arena and all its tensors, inputs not included */
 void network_free(struct network *n);
 
 MUST_USE enum err network_load(struct network *n, const char *path); /* model.safetensors */

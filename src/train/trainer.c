@@ -16,7 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SAVE_EVERY = 100 /* steps */, LOADERS_MAX = 4 };
+enum { SAVE_EVERY = 100 /* steps */, LOADERS_MAX = 4, PROGRAM_BYTES = 32 << 20 };
 
 /* Where a run is; what a checkpoint keeps beside the states. */
 struct position {
@@ -339,26 +339,48 @@ static enum err run_epochs(struct trainer *t)
 
 /* ---- set-up ---- */
 
-static enum err open_loaders(struct trainer *t)
+static struct loader_options loading(const struct trainer *t, bool validation)
 {
     int threads = par_cpus() < LOADERS_MAX ? par_cpus() : LOADERS_MAX;
-    struct loader_options l = {.plan = t->p,
-                               .item = t->o->train,
-                               .count = t->o->trains,
-                               .threads = threads,
-                               .bytes = t->o->memory_max / 8,
-                               .seed = t->p->seed,
-                               .first = t->at.step};
+
+    return (struct loader_options){.plan = t->p,
+                                   .item = validation ? t->o->val : t->o->train,
+                                   .count = validation ? t->o->vals : t->o->trains,
+                                   .validation = validation,
+                                   .threads = validation ? 1 : threads,
+                                   .bytes = t->o->memory_max / 8,
+                                   .seed = t->p->seed,
+                                   .first = validation ? t->at.epoch * t->p->val_iterations : t->at.step};
+}
+
+static enum err open_loaders(struct trainer *t)
+{
+    struct loader_options l = loading(t, false);
 
     TRY(loader_new(&t->train, &l));
     if (!t->p->val_iterations)
         return ERR_OK;
-    l.item = t->o->val;
-    l.count = t->o->vals;
-    l.validation = true;
-    l.threads = 1;
-    l.first = t->at.epoch * t->p->val_iterations;
+    l = loading(t, true);
     return loader_new(&t->val, &l);
+}
+
+/* Bytes of both loaders: what the network may not take. */
+static uint64_t loading_bytes(const struct trainer *t)
+{
+    const struct loader_options train = loading(t, false), check = loading(t, true);
+
+    return loader_bytes(&train) + (t->p->val_iterations ? loader_bytes(&check) : 0);
+}
+
+/* What --mem leaves to the network, its inputs included: those are a loader's. */
+static uint64_t network_limit(const struct trainer *t)
+{
+    const struct plan *p = t->p;
+    const int64_t inputs = p->batch * p->patch[0] * p->patch[1] * p->patch[2] * (p->phases + 1);
+    const uint64_t all = t->o->memory_max + sizeof(float) * (uint64_t)inputs,
+                   beside = loading_bytes(t) + PROGRAM_BYTES;
+
+    return !t->o->memory_max ? 0 : all > beside ? all - beside : 1;
 }
 
 static enum err make_paths(struct trainer *t)
@@ -384,7 +406,7 @@ static enum err make_paths(struct trainer *t)
 static enum err start(struct trainer *t)
 {
     struct compile c = {.backend = t->o->backend,
-                        .memory_max = t->o->memory_max,
+                        .memory_max = network_limit(t),
                         .bf16 = t->p->precision == CPU_BF16,
                         .no_reference = true,
                         .stop = t->o->stop};
@@ -392,6 +414,11 @@ static enum err start(struct trainer *t)
     TRY(make_paths(t));
     TRY(file_lock(&t->lock, t->lock_path));
     TRY(network_for_training(&t->net, t->p, &c));
+    progress_line(t->o->progress,
+                  "memory: %.2f GB for the network (%.2f GB of it weights and momenta), %.2f GB for batches",
+                  1e-9 * (double)network_bytes(&t->net),
+                  1e-9 * (double)(network_bytes(&t->net) - program_arena_bytes(t->net.arena)),
+                  1e-9 * (double)loading_bytes(t));
     TRY(resume(t));
     TRY(run_log_open(&t->log, t->o->folder, t->o->class_name, t->p->classes, t->at.log_size));
     return ERR_OK;
