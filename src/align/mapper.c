@@ -5,7 +5,7 @@
 
 /* LINE: nodes of a lattice line that a row may cross for the fast way. NEWTON, then DAMPED rounds. */
 enum { LINE = 192, NEWTON_ROUNDS = 12, DAMPED_ROUNDS = 24 };
-static const double solved = 1e-4, unsolved = 1e-2; /* nodes */
+static const double solved = 1e-3, unsolved = 1e-2; /* nodes */
 static const double parallel = 1e-6;                /* nodes that a row may leave its lattice line by */
 static const double border = 0.5 + 1e-6;            /* nodes around a field that still count as inside */
 
@@ -109,7 +109,7 @@ static bool inside(const struct stage *s, const double p[3])
     return true;
 }
 
-/* (x0, x1) -> the trilinear value and, in j, its derivative along each axis (0 where replicated). */
+/* The trilinear value at p and, in j, its derivative along each axis (0 where replicated). */
 static void value_and_slope(const struct stage *s, const double p[3], double u[3], double j[3][3])
 {
     int64_t base[3], step[3] = {3, 3 * s->size[0], 3 * s->size[0] * s->size[1]}, at = 0;
@@ -126,17 +126,20 @@ static void value_and_slope(const struct stage *s, const double p[3], double u[3
         step[c] = s->size[c] > 1 ? step[c] : 0;
     }
     for (int c = 0; c < 3; c++) {
-        u[c] = j[c][0] = j[c][1] = j[c][2] = 0;
-        for (int corner = 0; corner < 8; corner++) {
-            int b[3] = {corner & 1, corner >> 1 & 1, corner >> 2};
-            double f[3], v = (double)s->u[at + c + b[0] * step[0] + b[1] * step[1] + b[2] * step[2]];
+        const float *a = s->u + at + c, *b = a + step[2];
+        double x00 = (double)a[0], x10 = (double)a[step[1]], x01 = (double)b[0], x11 = (double)b[step[1]];
+        double d00 = (double)a[step[0]] - x00, d10 = (double)a[step[0] + step[1]] - x10;
+        double d01 = (double)b[step[0]] - x01, d11 = (double)b[step[0] + step[1]] - x11;
+        double y0, y1, z0, z1;
 
-            for (int a = 0; a < 3; a++)
-                f[a] = b[a] ? w[a] : 1 - w[a];
-            u[c] += f[0] * f[1] * f[2] * v;
-            for (int a = 0; a < 3; a++)
-                j[c][a] += flat[a] ? 0 : (b[a] ? v : -v) * f[(a + 1) % 3] * f[(a + 2) % 3];
-        }
+        x00 += w[0] * d00, x10 += w[0] * d10, x01 += w[0] * d01, x11 += w[0] * d11;
+        y0 = x10 - x00, y1 = x11 - x01;
+        z0 = x00 + w[1] * y0, z1 = x01 + w[1] * y1;
+        u[c] = z0 + w[2] * (z1 - z0);
+        d00 += w[1] * (d10 - d00), d01 += w[1] * (d11 - d01);
+        j[c][0] = flat[0] ? 0 : d00 + w[2] * (d01 - d00);
+        j[c][1] = flat[1] ? 0 : y0 + w[2] * (y1 - y0);
+        j[c][2] = flat[2] ? 0 : z1 - z0;
     }
 }
 
@@ -164,7 +167,7 @@ static bool solve(const struct stage *s, double p[3])
     lattice_at(s->guess ? s->guess : s->u, s->size, at, u);
     for (int c = 0; c < 3; c++)
         q[c] = best[c] = p[c] + (s->guess ? 1 : -1) * (double)u[c];
-    for (int round = 0; round < DAMPED_ROUNDS && least > solved; round++) {
+    for (int round = 0; round < DAMPED_ROUNDS; round++) {
         double w[3], j[3][3], r[3], d[3], size = 0;
 
         value_and_slope(s, q, w, j);
@@ -176,6 +179,8 @@ static bool solve(const struct stage *s, double p[3])
             least = size;
             memcpy(best, q, sizeof best);
         }
+        if (least <= solved)
+            break;
         newton_step(j, r, d);
         for (int c = 0; c < 3; c++)
             q[c] += round < NEWTON_ROUNDS ? d[c] : 0.3 * r[c];
