@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         b.img = data + HEADER;
         b.img_size = size - HEADER;
     }
-    for (int kind = NIFTI_GRID; kind <= NIFTI_FLOAT; kind++) {
+    for (int kind = NIFTI_GRID; kind <= NIFTI_VECTORS; kind++) {
         struct nifti_options o = {.positions_matter = kind % 2,
                                   .map = kind == NIFTI_LABELS ? "255=2,-1=0" : NULL,
                                   .prefer = (enum nifti_form)(size % 3),

@@ -63,20 +63,26 @@ enum err transform_add_affine(struct transform *t, const struct affine *a)
     return add(t, &(struct element){.kind = ELEMENT_AFFINE, .affine = *a});
 }
 
+enum err transform_take_lattice(struct transform *t, enum element_kind kind, const struct velocity *lattice,
+                                bool inverse)
+{
+    return add(t, &(struct element){.kind = kind, .inverse = inverse, .lattice = *lattice});
+}
+
 enum err transform_add_lattice(struct transform *t, enum element_kind kind, const struct velocity *lattice,
                                bool inverse)
 {
-    struct element e = {.kind = kind, .inverse = inverse, .lattice = *lattice};
     size_t n = 3 * (size_t)velocity_nodes(lattice);
+    struct velocity copy = *lattice;
     enum err err;
 
-    e.lattice.v = mem_new(n, sizeof *e.lattice.v);
-    if (!e.lattice.v)
+    copy.v = mem_new(n, sizeof *copy.v);
+    if (!copy.v)
         return ERR_MEMORY;
-    memcpy(e.lattice.v, lattice->v, n * sizeof *e.lattice.v);
-    err = add(t, &e);
+    memcpy(copy.v, lattice->v, n * sizeof *copy.v);
+    err = transform_take_lattice(t, kind, &copy, inverse);
     if (err)
-        mem_free(e.lattice.v);
+        mem_free(copy.v);
     return err;
 }
 

@@ -31,6 +31,9 @@ void transform_free(struct transform *t);
 MUST_USE enum err transform_add_affine(struct transform *t, const struct affine *a);
 MUST_USE enum err transform_add_lattice(struct transform *t, enum element_kind kind,
                                         const struct velocity *lattice, bool inverse);
+/* The same without a copy: on success t owns lattice->v (a mem_new block). */
+MUST_USE enum err transform_take_lattice(struct transform *t, enum element_kind kind,
+                                         const struct velocity *lattice, bool inverse);
 /* Appends the elements of `next`: x -> next(t(x)); t->moving becomes next's. */
 MUST_USE enum err transform_append(struct transform *t, const struct transform *next);
 /* A new transform, moving point -> fixed point. ERR_INPUT if an affine is singular. */

@@ -175,15 +175,20 @@ static void note_thin(const struct nifti_layout *at, const struct nifti_context 
 static enum err parse(struct volume *v, const struct nifti_bytes *b, enum nifti_kind kind,
                       const struct nifti_context *c)
 {
-    static const enum voxel types[] = {VOXEL_I16, VOXEL_I16, VOXEL_U8, VOXEL_F32};
+    static const enum voxel types[] = {VOXEL_I16, VOXEL_I16, VOXEL_U8, VOXEL_F32, VOXEL_F32};
     struct nifti_layout at;
     struct nifti_bytes file;
 
     TRY(read_header(v->header, b, c));
+    if (kind == NIFTI_VECTORS)
+        TRY(nifti_check_vectors(v->header, c));
     TRY(nifti_check_layout(v->header, c, &at));
     TRY(find_voxels(v->header, b, c, &at, &file));
+    if (kind == NIFTI_VECTORS)
+        at.dims[2] /= 3;
     TRY(nifti_check_grid(v->header, c, at.dims, &v->grid));
-    note_thin(&at, c);
+    if (kind != NIFTI_VECTORS)
+        note_thin(&at, c);
     v->type = types[kind];
     v->header->file = file.size;
     v->header->decoded = gzip_is(file.file, file.size) ? at.end : 0;
@@ -337,6 +342,22 @@ uint64_t nifti_load_bytes(const struct volume *v, enum voxel type)
     bool in_place = h->decoded && voxel_size(type) <= (size_t)h->stored;
 
     return h->file + h->decoded + (in_place ? 0 : (uint64_t)grid_count(&v->grid) * voxel_size(type));
+}
+
+struct nifti_intent nifti_intent_of(const struct volume *v)
+{
+    struct nifti_intent intent = {.code = nifti_int(v->header, NH_INTENT, 0),
+                                  .p1 = nifti_real(v->header, NH_INTENT_P1, 0)};
+
+    for (int i = 0; i < 16; i++)
+        intent.name[i] = (char)nifti_int(v->header, NH_INTENT_NAME, i);
+    return intent;
+}
+
+enum err nifti_load_vectors(struct volume **out, const char *path, const struct nifti_options *o,
+                            struct notes *n)
+{
+    return load(out, path, NIFTI_VECTORS, o, n);
 }
 
 enum nifti_form nifti_form_used(const struct volume *v)

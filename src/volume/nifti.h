@@ -13,7 +13,7 @@
  * and of what is refused (nifti_options.reason):
  *
  * - bytes: unreadable, not-nifti, header-truncated, header-damaged, truncated, gzip, vox-offset, pair-missing
- * - kind: datatype, dims, several-volumes, not-prepared; memory
+ * - kind: datatype, dims, several-volumes, not-vectors, not-prepared; memory
  * - values: nonfinite-voxels, label-values, label-map
  * - geometry: form-conflict, shear, no-orientation, no-spacing */
 #ifndef D4M_VOLUME_NIFTI_H
@@ -58,10 +58,31 @@ struct nifti_bytes {
     const uint8_t *file, *img;
     size_t size, img_size;
 };
-/* What the voxels become; NIFTI_FLOAT: float32, scaled, nothing replaced. */
-enum nifti_kind { NIFTI_GRID, NIFTI_HU, NIFTI_LABELS, NIFTI_FLOAT };
+/* What the voxels become; NIFTI_FLOAT: float32, scaled, nothing replaced; NIFTI_VECTORS: the same of a vector
+ * image with axes X, Y, Z, 1, 3, whose data are three times grid_count floats, component by component. */
+enum nifti_kind { NIFTI_GRID, NIFTI_HU, NIFTI_LABELS, NIFTI_FLOAT, NIFTI_VECTORS };
 MUST_USE enum err nifti_parse(struct volume **out, const struct nifti_bytes *b, enum nifti_kind kind,
                               const struct nifti_options *o, struct notes *n);
+
+/* A vector image as NIFTI_VECTORS says (with header, for nifti_intent_of). */
+MUST_USE enum err nifti_load_vectors(struct volume **out, const char *path, const struct nifti_options *o,
+                                     struct notes *n);
+/* What a file says about the meaning of its vectors; name is NUL-terminated. */
+struct nifti_intent {
+    int64_t code;
+    double p1;
+    char name[17];
+};
+struct nifti_intent nifti_intent_of(const struct volume *v);
+/* Writes a vector image (X, Y, Z, 1, 3), float32, atomically, piece by piece: fill puts component c of slices
+ * z .. z+count-1 into out, and its error ends the writing. */
+struct nifti_vectors {
+    const struct grid *grid;
+    struct nifti_intent intent;
+    enum err (*fill)(void *ctx, int c, int64_t z, int64_t count, float *out);
+    void *ctx;
+};
+MUST_USE enum err nifti_save_vectors(const struct nifti_vectors *v, const char *path);
 
 /* Writes v atomically, gzip if path ends in .gz. With `like` (a volume that was loaded) the geometry fields -
  * dims, pixdim, units, both forms and codes, NIfTI version - are its values; descrip, aux_file, db_name,

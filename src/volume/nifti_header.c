@@ -31,6 +31,9 @@ static const struct place places[2][NH_FIELDS] = {
         [NH_QUATERN] = {256, 4, 3, true},
         [NH_QOFFSET] = {268, 4, 3, true},
         [NH_SROW] = {280, 4, 12, true},
+        [NH_INTENT] = {68, 2, 1, false},
+        [NH_INTENT_P1] = {56, 4, 1, true},
+        [NH_INTENT_NAME] = {328, 1, 16, false},
     },
     {
         [NH_SIZE] = {0, 4, 1, false},
@@ -47,6 +50,9 @@ static const struct place places[2][NH_FIELDS] = {
         [NH_QUATERN] = {352, 8, 3, true},
         [NH_QOFFSET] = {376, 8, 3, true},
         [NH_SROW] = {400, 8, 12, true},
+        [NH_INTENT] = {504, 4, 1, false},
+        [NH_INTENT_P1] = {80, 8, 1, true},
+        [NH_INTENT_NAME] = {508, 1, 16, false},
     },
 };
 
@@ -280,6 +286,23 @@ static enum err check_dims(const struct nifti_header *h, const struct nifti_cont
             (long long)volumes);
     for (int i = 0; i < 3; i++)
         dims[i] = i < axes ? nifti_int(h, NH_DIM, i + 1) : 1;
+    return ERR_OK;
+}
+
+enum err nifti_check_vectors(struct nifti_header *h, const struct nifti_context *c)
+{
+    int64_t axes = nifti_int(h, NH_DIM, 0), slices = nifti_int(h, NH_DIM, 3), tail = 1;
+
+    for (int i = 6; i <= axes && i <= 7; i++)
+        tail = nifti_int(h, NH_DIM, i) > 1 ? 0 : tail;
+    if (axes < 5 || axes > 7 || nifti_int(h, NH_DIM, 4) != 1 || nifti_int(h, NH_DIM, 5) != 3 || !tail)
+        return nifti_refuse(c, ERR_INPUT, "not-vectors",
+                            "is no displacement field: its axes must be X, Y, Z, 1, 3");
+    if (slices > (h->version == 1 ? INT16_MAX : INT32_MAX) / 3)
+        return nifti_refuse(c, ERR_INPUT, "dims", "has %lld slices, too many for a displacement field",
+                            (long long)slices);
+    nifti_set_int(h, NH_DIM, 0, 3);
+    nifti_set_int(h, NH_DIM, 3, slices < 1 ? slices : 3 * slices);
     return ERR_OK;
 }
 

@@ -1,7 +1,7 @@
 /* Inside of the NIfTI reader and writer; other folders use nifti.h. A parsed header keeps only the fields we
- * understand: descrip, aux_file, db_name, intent, calibration and extensions (names, dates) are never copied
- * out of the file. Fields hold what the file says, unchecked; nifti_check_* turn them into sizes and a grid,
- * or refuse them. */
+ * understand: descrip, aux_file, db_name, calibration and extensions (names, dates) are never copied out of
+ * the file; the intent says how a vector image is meant and is not carried into outputs. Fields hold what the
+ * file says, unchecked; nifti_check_* turn them into sizes and a grid, or refuse them. */
 #ifndef D4M_VOLUME_NIFTI_HEADER_H
 #define D4M_VOLUME_NIFTI_HEADER_H
 
@@ -24,6 +24,9 @@ enum nifti_field {
     NH_QUATERN, /* [3] b, c, d */
     NH_QOFFSET, /* [3] */
     NH_SROW,    /* [12] rows of the sform */
+    NH_INTENT,
+    NH_INTENT_P1,
+    NH_INTENT_NAME, /* [16] bytes */
     NH_FIELDS
 };
 
@@ -79,6 +82,9 @@ struct nifti_layout {
 };
 MUST_USE enum err nifti_check_layout(const struct nifti_header *h, const struct nifti_context *c,
                                      struct nifti_layout *out);
+/* Turns the header of a vector image (X, Y, Z, 1, 3) into that of a volume of 3 Z slices, which is how its
+ * components lie in the file; refuses one that is none. */
+MUST_USE enum err nifti_check_vectors(struct nifti_header *h, const struct nifti_context *c);
 /* The grid by the rules of input-rules.md, "Geometry"; sets h->used. */
 MUST_USE enum err nifti_check_grid(struct nifti_header *h, const struct nifti_context *c,
                                    const int64_t dims[3], struct grid *out);
