@@ -40,6 +40,7 @@ struct command {
     const char *name;    /* one or two words: "predict", "train segmenter" */
     const char *summary; /* one line, lower case, no full stop */
     const char *example; /* arguments of a typical call, without "d4m NAME" */
+    const char *about;   /* more lines for the help, each ended by a newline; NULL: none */
     struct cfg_table table;
     size_t cfg_size;             /* sizeof the struct that the table describes */
     const struct cfg_table *set; /* the keys of --set KEY=VALUE; NULL without that option */

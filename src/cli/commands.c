@@ -10,9 +10,27 @@
 #include "stage/net_forward.h"
 #include "stage/predict.h"
 #include "stage/train_segmenter.h"
+#include "stage/transform.h"
 
 const struct command *const commands[] = {
-    &cmd_check,         &cmd_train_segmenter, &cmd_predict,    &cmd_evaluate,      &cmd_report,
-    &cmd_net_forward,   &cmd_bench_op,        &cmd_bench_step, &cmd_bench_predict, &cmd_bench_prepare,
-    &cmd_bench_augment, &cmd_weights_show,    &cmd_doctor,     &cmd_describe,      NULL,
+    &cmd_check,
+    &cmd_train_segmenter,
+    &cmd_predict,
+    &cmd_evaluate,
+    &cmd_report,
+    &cmd_transform_apply,
+    &cmd_transform_invert,
+    &cmd_transform_compose,
+    &cmd_transform_jacobian,
+    &cmd_transform_convert,
+    &cmd_net_forward,
+    &cmd_bench_op,
+    &cmd_bench_step,
+    &cmd_bench_predict,
+    &cmd_bench_prepare,
+    &cmd_bench_augment,
+    &cmd_weights_show,
+    &cmd_doctor,
+    &cmd_describe,
+    NULL,
 };

@@ -8,8 +8,9 @@
 
 static json_t *describe_verb(const struct command *c)
 {
-    return json_pack("{s:s, s:s, s:s, s:o, s:o*}", "name", c->name, "summary", c->summary, "example",
-                     c->example, "fields", cfg_schema(c->table), "set", c->set ? cfg_schema(*c->set) : NULL);
+    return json_pack("{s:s, s:s, s:s, s:s*, s:o, s:o*}", "name", c->name, "summary", c->summary, "example",
+                     c->example, "about", c->about, "fields", cfg_schema(c->table), "set",
+                     c->set ? cfg_schema(*c->set) : NULL);
 }
 
 /* New reference; NULL on exhaustion. */

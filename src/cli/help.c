@@ -7,6 +7,8 @@ void cli_help_verb(const struct command *c, struct str *out)
 {
     str_addf(out, "d4m %s: %s\n\n  d4m %s%s%s\n\n", c->name, c->summary, c->name, c->example[0] ? " " : "",
              c->example);
+    if (c->about)
+        str_addf(out, "%s\n", c->about);
     cfg_help(c->table, out);
     if (c->set) {
         str_add(out, "\n--set takes KEY=VALUE with these keys:\n");
