@@ -55,7 +55,7 @@ static enum err nothing(const struct cli *cli, const void *cfg)
 }
 
 static const struct command paint_walls = {
-    "paint walls", "paint", "FILE", CFG_TABLE(paint_fields), sizeof(struct paint_cfg), NULL, paint};
+    "paint walls", "paint", "FILE", NULL, CFG_TABLE(paint_fields), sizeof(struct paint_cfg), NULL, paint};
 static const struct command rest = {.name = "rest", .summary = "do nothing", .example = "", .run = nothing};
 static const struct command *const table[] = {&paint_walls, &rest, NULL};
 
