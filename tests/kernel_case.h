@@ -191,6 +191,18 @@ static inline void oracle_tap(const struct conv_shape *s, enum conv_dir dir, con
         }
 }
 
+/* Where x is read at position i of axis `axis`; -1: a zero. */
+static inline int64_t oracle_position(const struct conv_shape *s, int axis, int64_t i)
+{
+    const int64_t last = s->in[axis] - 1;
+
+    if (s->outside == CONV_PAD_REPLICATE)
+        return i < 0 ? 0 : i > last ? last : i;
+    if (s->outside == CONV_PAD_REFLECT)
+        return last - llabs(last - llabs(i));
+    return i < 0 || i > last ? -1 : i;
+}
+
 /* The definition. (a, b) is (x, w), (y, w) or (x, y); `to` starts as zeros. */
 static inline void conv_oracle(const struct conv_shape *s, enum conv_dir dir, const double *a,
                                const double *b, double *to)
@@ -205,8 +217,9 @@ static inline void conv_oracle(const struct conv_shape *s, enum conv_dir dir, co
             int64_t x = y / s->out[2] / s->out[1] / s->out[0];
             bool inside = true;
             for (int i = 0; i < 3; i++) {
-                const int64_t q = p[i] * s->stride[i] + tap[i] * s->dilation[i] - s->pad[i];
-                inside = inside && q >= 0 && q < s->in[i];
+                const int64_t q =
+                    oracle_position(s, i, p[i] * s->stride[i] + tap[i] * s->dilation[i] - s->pad[i]);
+                inside = inside && q >= 0;
                 x = x * s->in[i] + q;
             }
             if (inside)
@@ -246,12 +259,12 @@ static inline void shape_print(const struct conv_shape *s, enum conv_dir dir)
 {
     printf("%s n %d in %dx%dx%d ci %d out %dx%dx%d co %d kernel %dx%dx%d stride %d,%d,%d pad %d,%d,%d "
            "dilation %d,%d,%d "
-           "groups %d\n",
+           "groups %d outside %d\n",
            dir_name(dir), (int)s->n, (int)s->in[0], (int)s->in[1], (int)s->in[2], (int)s->ci, (int)s->out[0],
            (int)s->out[1], (int)s->out[2], (int)s->co, (int)s->kernel[0], (int)s->kernel[1],
            (int)s->kernel[2], (int)s->stride[0], (int)s->stride[1], (int)s->stride[2], (int)s->pad[0],
            (int)s->pad[1], (int)s->pad[2], (int)s->dilation[0], (int)s->dilation[1], (int)s->dilation[2],
-           (int)s->groups);
+           (int)s->groups, (int)s->outside);
 }
 
 /* How a direction is run. */

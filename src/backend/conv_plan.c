@@ -65,7 +65,8 @@ struct conv_axis conv_axis_make(const struct conv_shape *s, enum conv_dir dir, i
                           .pad = s->pad[axis],
                           .stride = s->stride[axis],
                           .dilation = s->dilation[axis],
-                          .by_data = by_data};
+                          .by_data = by_data,
+                          .outside = by_data ? CONV_PAD_ZERO : s->outside};
 
     for (int64_t i = 0; i < a.phases; i++) {
         struct conv_phase p = phase_bare(&a, i);
@@ -100,6 +101,8 @@ static bool axis_valid(const struct conv_shape *s, int i)
         return false;
     if (s->in[i] >= max || s->out[i] >= max || s->kernel[i] >= max || s->stride[i] >= max ||
         s->dilation[i] >= max || s->pad[i] >= max)
+        return false;
+    if (s->outside == CONV_PAD_REFLECT && s->pad[i] && s->pad[i] >= s->in[i])
         return false;
     return (s->kernel[i] - 1) * s->dilation[i] < s->in[i] + 2 * s->pad[i]; /* the window fits */
 }

@@ -19,6 +19,7 @@ struct conv_axis {
     int64_t low, high;                     /* smallest and largest offset of any phase */
     int64_t kernel, pad, stride, dilation; /* as in the shape */
     bool by_data;
+    enum conv_pad outside; /* of the source */
 };
 
 struct conv_phase {
@@ -30,6 +31,29 @@ struct conv_phase {
 /* `axis` 0, 1, 2 for D, H, W; dir is CONV_FORWARD or CONV_DX. */
 struct conv_axis conv_axis_make(const struct conv_shape *s, enum conv_dir dir, int axis);
 struct conv_phase conv_axis_phase(const struct conv_axis *a, int64_t phase);
+
+/* The position of an axis of n that stands at i: i itself inside; outside by `outside`, -1 where that is a
+ * zero (or past the mirror image's end, which only a tile's unused positions reach). */
+static inline int64_t conv_position(enum conv_pad outside, int64_t i, int64_t n)
+{
+    if (i >= 0 && i < n)
+        return i;
+    if (outside == CONV_PAD_REPLICATE)
+        return i < 0 ? 0 : n - 1;
+    if (outside == CONV_PAD_REFLECT)
+        i = i < 0 ? -i : 2 * (n - 1) - i;
+    return i >= 0 && i < n ? i : -1;
+}
+
+/* Clips positions range[0] .. range[1] - 1 of the source to those that have a voxel of their own; where
+ * others stand for the ones outside, there is nothing to clip. */
+static inline void conv_axis_clip(const struct conv_axis *a, int64_t range[2])
+{
+    if (a->outside)
+        return;
+    range[0] = range[0] > 0 ? range[0] : 0;
+    range[1] = range[1] < a->source ? range[1] : a->source;
+}
 
 /* Positive sizes, groups dividing both channel counts, a window that fits the padded x, every buffer (x with
  * its padding) below 2^40 elements. */

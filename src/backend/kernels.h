@@ -12,10 +12,14 @@
 /* Which of x (N, D, H, W, Ci), w (Co, Ci / groups, kD, kH, kW) and y (N, oD, oH, oW, Co) is computed from the
  * others. */
 enum conv_dir {
-    CONV_FORWARD, /* y from x and w: cross-correlation with zero padding */
+    CONV_FORWARD, /* y from x and w: cross-correlation */
     CONV_DX,      /* x from y and w: the adjoint in x; a transposed convolution */
     CONV_DW,      /* w from x and y: the adjoint in w */
 };
+
+/* What stands outside x: zeros, x mirrored at its border voxels (not repeated), or its nearest voxel. CONV_DX
+ * adds what belongs to a place outside to the voxel of x that stands there. */
+enum conv_pad { CONV_PAD_ZERO, CONV_PAD_REFLECT, CONV_PAD_REPLICATE };
 
 /* D, H, W order. `in` is x's size and `out` is y's, whatever the direction; they need not match by the usual
  * formula: a position of y that reads nothing gets 0, and so does one of x that nothing reads (output
@@ -23,8 +27,9 @@ enum conv_dir {
 struct conv_shape {
     int64_t n, in[3], ci, out[3], co;
     int64_t kernel[3], stride[3], pad[3], dilation[3], groups;
-    bool exact;  /* sums of plain products only, no Winograd: for comparisons with other programs */
-    bool packed; /* w is what conv_pack made of it (CONV_PACKED) */
+    bool exact;            /* sums of plain products only, no Winograd: for comparisons with other programs */
+    bool packed;           /* w is what conv_pack made of it (CONV_PACKED) */
+    enum conv_pad outside; /* CONV_PAD_REFLECT: every pad is 0 or below x's size */
 };
 
 /* What a convolution can do on the way, so that no pass of its own over the activations is needed.
@@ -33,7 +38,7 @@ struct conv_shape {
  *
  *     v = scale x + shift,  leaky(v) = max(v, slope v)  with 0 <= slope <= 1
  *
- * Scale 1, shift 0 and slope 1 give x itself. Padding is zero behind it. Coefficients are
+ * Scale 1, shift 0 and slope 1 give x itself. Zeros outside x are zero behind it. Coefficients are
  * (N, STAGE_ROWS, C): scale, shift, slope, centre. */
 enum { STAGE_SCALE, STAGE_SHIFT, STAGE_SLOPE, STAGE_CENTRE, STAGE_ROWS };
 

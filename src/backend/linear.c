@@ -11,6 +11,9 @@ static_assert((int)HOOK_X_STAGE == CONV_X_STAGE && (int)HOOK_Y_STAGE == CONV_Y_S
                   (int)HOOK_MOMENTS == CONV_MOMENTS && (int)HOOK_GATE == CONV_GATE &&
                   (int)HOOK_PACKED == CONV_PACKED,
               "hooks");
+static_assert((int)PAD_ZERO == CONV_PAD_ZERO && (int)PAD_REFLECT == CONV_PAD_REFLECT &&
+                  (int)PAD_REPLICATE == CONV_PAD_REPLICATE,
+              "padding");
 static_assert((int)COEF_SCALE == STAGE_SCALE && (int)COEF_SHIFT == STAGE_SHIFT &&
                   (int)COEF_SLOPE == STAGE_SLOPE && (int)COEF_CENTRE == STAGE_CENTRE &&
                   (int)COEF_ROWS == STAGE_ROWS,
@@ -56,6 +59,7 @@ static struct conv_shape conv_shape_of(const struct step *s)
         .n = x->n[0], .ci = x->n[4], .co = y->n[4], .groups = c->groups, .exact = s->exact};
 
     shape.packed = c->hooks & HOOK_PACKED;
+    shape.outside = (enum conv_pad)c->pad_mode;
 
     for (int i = 0; i < 3; i++) {
         shape.in[i] = x->n[1 + i];
@@ -168,7 +172,8 @@ static struct conv_shape packed_shape(const struct step *s)
                                .ci = w->n[1] * c->groups,
                                .co = w->n[0],
                                .groups = c->groups,
-                               .exact = s->exact};
+                               .exact = s->exact,
+                               .outside = (enum conv_pad)c->pad_mode};
 
     for (int i = 0; i < 3; i++) {
         shape.in[i] = c->size[i];

@@ -126,6 +126,7 @@ bool wino_plan(struct wino *q, const struct conv_shape *s, enum conv_dir dir)
         return false;
     *q = (struct wino){.n = s->n,
                        .packed = s->packed,
+                       .outside = dir == CONV_DX ? CONV_PAD_ZERO : s->outside,
                        .depth = dir == CONV_DX ? s->co : s->ci,
                        .cols = dir == CONV_DX ? s->ci : s->co};
     q->variant = variant_of(s->kernel, dir == CONV_DX ? s->in : s->out);

@@ -27,6 +27,7 @@ struct wino {
     /* A piece is a run of at most WINO_PIECE tiles along w; pieces are counted in the order of n, d, h, w. */
     int64_t piece, row_pieces, pieces; /* tiles of a full piece; pieces of a row of tiles; in all */
     bool packed;                       /* the weights come transformed */
+    enum conv_pad outside;             /* of what the tiles read */
     int64_t depth, cols; /* channels that are summed over and of the result; for CONV_DW of x and y */
 };
 

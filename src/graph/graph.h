@@ -12,15 +12,20 @@ typedef struct {
     uint32_t id;
 } val; /* one output of one node; 0 is the null value */
 
+/* What a convolution reads outside its image, in PyTorch's names: zeros; the image mirrored at its border
+ * voxels, which are not repeated; the nearest voxel. Reflecting takes paddings below the image's size. */
+enum pad_mode { PAD_ZERO, PAD_REFLECT, PAD_REPLICATE };
+
 /* Geometry of a convolution; D, H, W order. All zero means kernel 1, stride 1, no padding, dilation 1, one
  * group. */
 struct conv {
     int64_t out; /* output channels (layers only) */
     int64_t kernel[3], stride[3], pad[3], dilation[3];
     int64_t groups;
-    int64_t size[3]; /* conv_dx: spatial size of its output; 0: the smallest that fits */
-    int64_t no_bias; /* 1: without bias (layers only) */
-    int64_t hooks;   /* bits of enum hook: set by pass_fuse only */
+    int64_t size[3];  /* conv_dx: spatial size of its output; 0: the smallest that fits */
+    int64_t no_bias;  /* 1: without bias (layers only) */
+    int64_t hooks;    /* bits of enum hook: set by pass_fuse only */
+    int64_t pad_mode; /* enum pad_mode; PAD_ZERO where nothing is padded */
 };
 
 /* Coefficients of a stage leaky(scale x + shift), leaky(v) = max(v, slope v), per sample and channel: (N,
@@ -31,7 +36,7 @@ enum { COEF_SCALE, COEF_SHIFT, COEF_SLOPE, COEF_CENTRE, COEF_ROWS };
  * order: coefficients of x, of y, then z and its coefficients. In conv x is input 0; in conv_dx y is; in
  * conv_dw y is input 0 and x input 1. */
 enum hook {
-    HOOK_X_STAGE = 1, /* x is read through a stage; zero padding stays zero */
+    HOOK_X_STAGE = 1, /* x is read through a stage; zero padding stays zero, a mirrored voxel is staged */
     HOOK_Y_STAGE = 2, /* y is */
     HOOK_MOMENTS = 4, /* output 1: the row `moments` of the result, (N, 2, C) */
     HOOK_GATE = 8,    /* outputs 0 and 1: those of the row `gate` on the result, z and its coefficients */

@@ -14,6 +14,7 @@
  * read
  *     ... gate(dy, z_b, coef), norm_dx(g, z_b, ...)
  *
+ * Convolutions with padding other than zero stay float: bf16 kernels pad with zeros only.
  * Value numbering makes one value of what is narrowed twice; z and y die behind their last reader in the
  * forward pass. Casts that nobody reads in the end are dead code. */
 
@@ -60,7 +61,8 @@ static unsigned narrowed(const struct node *n)
     case OP_CONV:
     case OP_CONV_DX:
     case OP_CONV_DW:
-        return n->attr.conv.hooks & (HOOK_MOMENTS | HOOK_GATE) ? 0 : 1u << 0 | 1u << 1;
+        return n->attr.conv.hooks & (HOOK_MOMENTS | HOOK_GATE) || n->attr.conv.pad_mode ? 0
+                                                                                        : 1u << 0 | 1u << 1;
     case OP_GATE:
     case OP_NORM_DX:
         return 1u << 1; /* z */

@@ -17,7 +17,7 @@ static int64_t channels_of(struct nn *m, val x)
 /* c as an attribute: every default spelled out, without the fields that only layers read. */
 static struct conv geometry(const struct conv *c)
 {
-    struct conv a = {.groups = or_one(c->groups)};
+    struct conv a = {.groups = or_one(c->groups), .pad_mode = c->pad_mode};
 
     for (int i = 0; i < 3; i++) {
         a.kernel[i] = or_one(c->kernel[i]);
@@ -58,6 +58,11 @@ val nn_conv_up(struct nn *m, val x, const char *name, struct conv c)
     val bias = {0};
     val weight;
 
+    if (c.pad_mode) {
+        graph_fail(m->g,
+                   err_set(ERR_SHAPE, "layer %s: a transposed convolution has zero padding only", name));
+        return bias;
+    }
     nn_enter(m, "%s", name);
     weight = weight_of(m, channels_of(m, x), c.out / a.groups, &a);
     if (!c.no_bias)

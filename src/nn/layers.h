@@ -7,11 +7,12 @@
 #include "nn/nn.h"
 
 /* Convolution to c.out channels: weight (out, in / groups, kD, kH, kW), bias (out) unless c.no_bias. Where
- * c.pad is all zero the padding is (kernel - 1) / 2, so stride 1 keeps the size. */
+ * c.pad is all zero the padding is (kernel - 1) / 2, so stride 1 keeps the size; c.pad_mode says what is read
+ * there (PyTorch's padding_mode). */
 val nn_conv(struct nn *m, val x, const char *name, struct conv c);
 
-/* Transposed convolution, no padding: weight (in, out, kD, kH, kW), bias (out) unless c.no_bias. With kernel
- * = stride the size grows by the stride. */
+/* Transposed convolution, zero padding only: weight (in, out, kD, kH, kW), bias (out) unless c.no_bias. With
+ * kernel = stride the size grows by the stride. */
 val nn_conv_up(struct nn *m, val x, const char *name, struct conv c);
 
 struct norm {

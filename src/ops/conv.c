@@ -1,11 +1,13 @@
 /* Convolution and its two gradients: a closed family, each one's derivatives are the other two.
- *   conv     y[o] = sum over taps t, channels of x[s o + d t - p] w[t]     (cross-correlation, zero padding)
+ *   conv     y[o] = sum over taps t, channels of x[s o + d t - p] w[t]     (cross-correlation)
  *   conv_dx  the adjoint in x (a transposed convolution when used forwards)
  *   conv_dw  the adjoint in w
+ * Outside the image x reads zero or, by pad_mode, a voxel of it: conv_dx adds what belongs to the padding to
+ * the voxels that were read.
  * Operands may be bf16 (pass_bf16.c puts them there): the result and a bias are float then.
  * Activations (N, D, H, W, C); weights (out, in / groups, kD, kH, kW) as PyTorch stores them. Hooks (enum
  * hook in graph/graph.h) put the rows of stage.c before and behind them. */
-#include "ops/row.h"
+#include "ops/conv.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -15,7 +17,7 @@ static int64_t span(const struct conv *c, int i)
     return (c->kernel[i] - 1) * c->dilation[i] + 1;
 }
 
-static void resolve(struct conv *c)
+void ops_conv_resolve(struct conv *c)
 {
     for (int i = 0; i < 3; i++) {
         c->kernel[i] = c->kernel[i] ? c->kernel[i] : 1;
@@ -23,6 +25,8 @@ static void resolve(struct conv *c)
         c->dilation[i] = c->dilation[i] ? c->dilation[i] : 1;
     }
     c->groups = c->groups ? c->groups : 1;
+    if (!c->pad[0] && !c->pad[1] && !c->pad[2])
+        c->pad_mode = PAD_ZERO;
     c->out = 0; /* a layer's option, not part of the op */
 }
 
@@ -31,6 +35,9 @@ static enum err check_geometry(const struct conv *c)
     for (int i = 0; i < 3; i++)
         if (c->kernel[i] < 1 || c->stride[i] < 1 || c->dilation[i] < 1 || c->pad[i] < 0)
             return err_set(ERR_SHAPE, "kernel, stride and dilation must be positive, padding not negative");
+    if (c->pad_mode < PAD_ZERO || c->pad_mode > PAD_REPLICATE)
+        return err_set(ERR_SHAPE, "there is no padding mode %" PRId64 ", only zero, reflect and replicate",
+                       c->pad_mode);
     return c->groups < 1 ? err_set(ERR_SHAPE, "groups must be positive") : ERR_OK;
 }
 
@@ -47,11 +54,23 @@ static enum err check_weight(const struct dims *w, const struct conv *c)
     return ERR_OK;
 }
 
-static int64_t out_size(int64_t in, const struct conv *c, int i)
+int64_t ops_conv_size(int64_t in, const struct conv *c, int i)
 {
     int64_t room = in + 2 * c->pad[i] - span(c, i);
 
     return room < 0 ? 0 : room / c->stride[i] + 1;
+}
+
+/* `size` is the image's. */
+static enum err check_padding(const int64_t size[3], const struct conv *c)
+{
+    for (int i = 0; i < 3; i++)
+        if (c->pad_mode == PAD_REFLECT && c->pad[i] && c->pad[i] >= size[i])
+            return err_set(ERR_SHAPE,
+                           "an axis of %" PRId64 " cannot reflect a padding of %" PRId64
+                           ": pad less than the size, or replicate",
+                           size[i], c->pad[i]);
+    return ERR_OK;
 }
 
 /* Operands of one type; bf16 ones have a float result. */
@@ -64,11 +83,6 @@ static enum err infer_type(const struct graph *g, struct node *n)
     TRY(infer_like_first(g, n));
     n->out_type[0] = a == DT_BF16 ? DT_F32 : a;
     return ERR_OK;
-}
-
-static struct dims rows(const struct dims *x, int64_t n)
-{
-    return DIMS3(x->n[0], n, x->n[4]);
 }
 
 /* The inputs that hooks and a bias add to the first two, and the output: x, y are the values so named, NULL
@@ -85,16 +99,16 @@ static enum err infer_hooks(const struct graph *g, struct node *n, const struct 
     if (at.bias >= 0)
         TRY(infer_need(g, n->in[at.bias], DIMS1(out->n[4]), "bias"));
     if (at.x_coef >= 0)
-        TRY(infer_need(g, n->in[at.x_coef], rows(x, COEF_ROWS), "coefficients of x"));
+        TRY(infer_need(g, n->in[at.x_coef], conv_rows(x, COEF_ROWS), "coefficients of x"));
     if (at.y_coef >= 0)
-        TRY(infer_need(g, n->in[at.y_coef], rows(y, COEF_ROWS), "coefficients of y"));
+        TRY(infer_need(g, n->in[at.y_coef], conv_rows(y, COEF_ROWS), "coefficients of y"));
     if (at.z >= 0)
         TRY(infer_need(g, n->in[at.z], *out, "gate"));
     if (at.z >= 0)
-        TRY(infer_need(g, n->in[at.z_coef], rows(out, COEF_ROWS), "coefficients of the gate"));
+        TRY(infer_need(g, n->in[at.z_coef], conv_rows(out, COEF_ROWS), "coefficients of the gate"));
     if (h & (HOOK_MOMENTS | HOOK_GATE)) {
         n->n_out = 2;
-        n->out_dims[1] = rows(out, 2);
+        n->out_dims[1] = conv_rows(out, 2);
         n->out_type[1] = n->out_type[0];
     }
     return ERR_OK;
@@ -122,9 +136,10 @@ static enum err conv_infer(const struct graph *g, struct node *n)
     TRY(check_weight(&w, c));
     if (x.rank != 5 || x.n[4] != w.n[1] * c->groups)
         return err_set(ERR_SHAPE, "image %s does not fit weight %s", dims_text(&x, a), dims_text(&w, b));
+    TRY(check_padding(x.n + 1, c));
     TRY(infer_type(g, n));
     for (int i = 0; i < 3; i++) {
-        n->out_dims[0].n[1 + i] = out_size(x.n[1 + i], c, i);
+        n->out_dims[0].n[1 + i] = ops_conv_size(x.n[1 + i], c, i);
         if (n->out_dims[0].n[1 + i] < 1)
             return err_set(ERR_SHAPE, "image %s is smaller than the kernel", dims_text(&x, a));
     }
@@ -145,9 +160,10 @@ static enum err conv_dx_infer(const struct graph *g, struct node *n)
     TRY(check_weight(&w, c));
     if (dy.rank != 5 || dy.n[4] != w.n[0])
         return err_set(ERR_SHAPE, "gradient %s does not fit weight %s", dims_text(&dy, a), dims_text(&w, b));
+    TRY(check_padding(c->size, c));
     TRY(infer_type(g, n));
     for (int i = 0; i < 3; i++) {
-        if (c->size[i] < 1 || out_size(c->size[i], c, i) != dy.n[1 + i])
+        if (c->size[i] < 1 || ops_conv_size(c->size[i], c, i) != dy.n[1 + i])
             return err_set(ERR_SHAPE, "an axis of %" PRId64 " does not convolve to %" PRId64, c->size[i],
                            dy.n[1 + i]);
         n->out_dims[0].n[1 + i] = c->size[i];
@@ -169,17 +185,28 @@ static enum err conv_dw_infer(const struct graph *g, struct node *n)
     fits = dy.rank == 5 && x.rank == 5 && dy.n[0] == x.n[0];
     TRY(check_geometry(c));
     for (int i = 0; fits && i < 3; i++)
-        fits = out_size(x.n[1 + i], c, i) == dy.n[1 + i];
+        fits = ops_conv_size(x.n[1 + i], c, i) == dy.n[1 + i];
     if (!fits || x.n[4] % c->groups || dy.n[4] % c->groups)
         return err_set(ERR_SHAPE, "gradient %s does not belong to image %s", dims_text(&dy, a),
                        dims_text(&x, b));
+    TRY(check_padding(x.n + 1, c));
     TRY(infer_type(g, n));
     n->out_dims[0] = DIMS5(dy.n[4], x.n[4] / c->groups, c->kernel[0], c->kernel[1], c->kernel[2]);
     return infer_hooks(g, n, &x, &dy);
 }
 
-/* Calls body for every (output voxel, tap) pair inside the image. The three rows differ only in what they do
- * there. */
+/* The position that is read at i on an axis of n, -1 for a zero. */
+static int64_t position(int64_t i, int64_t n, int64_t mode)
+{
+    if (i >= 0 && i < n)
+        return i;
+    if (mode == PAD_REFLECT)
+        return i < 0 ? -i : 2 * (n - 1) - i;
+    return mode == PAD_REPLICATE ? (i < 0 ? 0 : n - 1) : -1;
+}
+
+/* Calls body for every (output voxel, tap) pair that reads the image. The three rows differ only in what they
+ * do there. */
 struct pair {
     const struct conv *c;
     int64_t n, x_at, y_at, tap;    /* sample, voxel indices in x and y, tap index */
@@ -201,8 +228,9 @@ static void each_tap(struct pair *p, const int64_t o[3], int64_t n, const struct
                 const int64_t k[3] = {kd, kh, kw};
                 bool inside = true;
                 for (int i = 0; i < 3; i++) {
-                    in[i] = o[i] * c->stride[i] + k[i] * c->dilation[i] - c->pad[i];
-                    inside &= in[i] >= 0 && in[i] < x->n[1 + i];
+                    in[i] = position(o[i] * c->stride[i] + k[i] * c->dilation[i] - c->pad[i], x->n[1 + i],
+                                     c->pad_mode);
+                    inside &= in[i] >= 0;
                 }
                 p->x_at = ((n * x->n[1] + in[0]) * x->n[2] + in[1]) * x->n[3] + in[2];
                 if (inside)
@@ -400,98 +428,7 @@ static void conv_dw_vjp(struct graph *g, const struct node *n, const val dw[], v
     dx[1] = op_conv_dx(g, dy, dw[0], (val){0}, &c);
 }
 
-/* ---- samples ---- */
-
-struct geometry {
-    int64_t n, in[3], ci, co;
-    struct conv c;
-};
-
-static const struct geometry geometry[] = {
-    {2, {4, 5, 6}, 3, 5, {.kernel = CUBE(3), .stride = CUBE(1), .pad = CUBE(1)}},
-    {1, {5, 6, 7}, 4, 18, {.kernel = CUBE(3), .stride = CUBE(2), .pad = CUBE(1)}},
-    {2, {4, 4, 6}, 6, 3, {.kernel = CUBE(2), .stride = CUBE(2)}},
-    {1, {3, 4, 5}, 17, 2, {.kernel = CUBE(1), .stride = CUBE(1)}},
-    {1, {3, 6, 7}, 2, 4, {.kernel = {1, 3, 3}, .stride = {1, 2, 1}, .pad = {0, 1, 1}}},
-    {1, {1, 9, 8}, 3, 2, {.kernel = {1, 7, 7}, .stride = CUBE(1), .pad = {0, 3, 3}}},
-    {1, {6, 5, 7}, 2, 3, {.kernel = CUBE(3), .stride = CUBE(1), .pad = CUBE(2), .dilation = CUBE(2)}},
-    {1, {4, 5, 4}, 6, 4, {.kernel = CUBE(3), .stride = CUBE(1), .pad = CUBE(1), .groups = 2}},
-    {1, {5, 8, 6}, 1, 16, {.kernel = {4, 4, 2}, .stride = {2, 2, 1}, .pad = {1, 1, 0}}},
-    {1, {6, 7, 7}, 3, 2, {.kernel = CUBE(2), .stride = CUBE(3), .pad = {0, 1, 0}}},
-    {1, {5, 5, 5}, 16, 16, {.kernel = CUBE(3), .stride = CUBE(1), .pad = CUBE(1)}},
-    {1, {9, 6, 7}, 16, 32, {.kernel = CUBE(3), .stride = CUBE(1), .pad = CUBE(1)}},
-    {2, {1, 8, 5}, 32, 16, {.kernel = {1, 3, 3}, .stride = CUBE(1), .pad = {0, 1, 1}}},
-    {2, {4, 2, 6}, 32, 16, {.kernel = CUBE(2), .stride = CUBE(2)}},
-    {2, {3, 5, 3}, 16, 3, {.kernel = CUBE(1), .stride = CUBE(1)}},
-};
-enum { GEOMETRIES = sizeof geometry / sizeof *geometry };
-
-/* What each row can do on the way; a geometry takes the sets in turn. */
-static const int64_t hooks_of_conv[] = {HOOK_X_STAGE | HOOK_MOMENTS, HOOK_X_STAGE | HOOK_GATE, HOOK_X_STAGE,
-                                        HOOK_MOMENTS, HOOK_GATE};
-static const int64_t hooks_of_dx[] = {HOOK_GATE, HOOK_Y_STAGE, HOOK_Y_STAGE | HOOK_MOMENTS, HOOK_MOMENTS,
-                                      HOOK_Y_STAGE | HOOK_GATE};
-static const int64_t hooks_of_dw[] = {HOOK_X_STAGE, HOOK_X_STAGE, HOOK_Y_STAGE, HOOK_X_STAGE | HOOK_Y_STAGE,
-                                      HOOK_X_STAGE};
-enum { HOOK_SETS = 5 };
-
-static struct dims y_dims(const struct geometry *q, const struct conv *c)
-{
-    return DIMS5(q->n, out_size(q->in[0], c, 0), out_size(q->in[1], c, 1), out_size(q->in[2], c, 2), q->co);
-}
-
-/* Dims of x, y and the result for the inputs that hooks append. */
-static void add_hooks(struct sample *c, int64_t hooks, const struct dims *x, const struct dims *y,
-                      const struct dims *result)
-{
-    c->attr.conv.hooks = hooks;
-    if (hooks & HOOK_X_STAGE)
-        c->in[c->n_in++] = rows(x, COEF_ROWS);
-    if (hooks & HOOK_Y_STAGE)
-        c->in[c->n_in++] = rows(y, COEF_ROWS);
-    if (hooks & HOOK_GATE) {
-        c->in[c->n_in++] = *result;
-        c->in[c->n_in++] = rows(result, COEF_ROWS);
-    }
-}
-
-static void each_geometry(struct sampler *s, int op, const int64_t hooks[HOOK_SETS])
-{
-    for (size_t i = 0; i < 2 * GEOMETRIES; i++) {
-        const struct geometry *q = &geometry[i % GEOMETRIES];
-        struct sample c = {.n_in = 2};
-        struct dims x = DIMS5(q->n, q->in[0], q->in[1], q->in[2], q->ci), w, y;
-        c.attr = attr_none();
-        c.attr.conv = q->c;
-        resolve(&c.attr.conv);
-        w = DIMS5(q->co, q->ci / c.attr.conv.groups, q->c.kernel[0], q->c.kernel[1], q->c.kernel[2]);
-        y = y_dims(q, &c.attr.conv);
-        c.in[0] = op == OP_CONV ? x : y;
-        c.in[1] = op == OP_CONV_DW ? x : w;
-        if (op == OP_CONV_DX)
-            memcpy(c.attr.conv.size, q->in, sizeof q->in);
-        if (op != OP_CONV_DW && i % 3 == 0)
-            c.in[c.n_in++] = DIMS1(op == OP_CONV ? q->co : q->ci);
-        if (i >= GEOMETRIES)
-            add_hooks(&c, hooks[i % HOOK_SETS], &x, &y, op == OP_CONV ? &y : &x);
-        sampler_add(s, &c);
-    }
-}
-
-static void conv_sample(struct sampler *s)
-{
-    each_geometry(s, OP_CONV, hooks_of_conv);
-}
-
-static void conv_dx_sample(struct sampler *s)
-{
-    each_geometry(s, OP_CONV_DX, hooks_of_dx);
-}
-
-static void conv_dw_sample(struct sampler *s)
-{
-    each_geometry(s, OP_CONV_DW, hooks_of_dw);
-}
+/* ---- the rows ---- */
 
 #define CONV(NAME)                                                                                           \
     const struct op op_row_##NAME = {.name = #NAME,                                                          \
@@ -502,7 +439,7 @@ static void conv_dw_sample(struct sampler *s)
                                      .expands = conv_expands,                                                \
                                      .vjp = NAME##_vjp,                                                      \
                                      .ref = NAME##_ref,                                                      \
-                                     .sample = NAME##_sample}
+                                     .sample = ops_##NAME##_sample}
 CONV(conv);
 CONV(conv_dx);
 CONV(conv_dw);
@@ -514,7 +451,7 @@ static val convolved(struct graph *g, int op, int n_in, const val in[], const st
     union attr t = attr_none();
 
     t.conv = *c;
-    resolve(&t.conv);
+    ops_conv_resolve(&t.conv);
     t.conv.hooks = 0;
     if (op != OP_CONV_DX)
         memset(t.conv.size, 0, sizeof t.conv.size);
@@ -531,7 +468,7 @@ val op_conv_dx(struct graph *g, val dy, val w, val bias, const struct conv *c)
     struct dims d = graph_dims(g, dy);
     struct conv full = *c;
 
-    resolve(&full);
+    ops_conv_resolve(&full);
     for (int i = 0; i < 3; i++)
         if (!full.size[i])
             full.size[i] = (d.n[1 + i] - 1) * full.stride[i] + span(&full, i) - 2 * full.pad[i];

@@ -65,7 +65,8 @@ val op_nearest(struct graph *g, val a, const int64_t size[3]);
 /* stride = window, no padding, remainder dropped */
 val op_average_pool(struct graph *g, val a, const int64_t window[3]);
 
-/* Convolution (cross-correlation, zero padding); w is (out, in / groups, kD, kH, kW) as PyTorch stores it. */
+/* Convolution (cross-correlation, padded as c->pad_mode says); w is (out, in / groups, kD, kH, kW) as PyTorch
+ * stores it. */
 val op_conv(struct graph *g, val x, val w, val bias /* (out) or null */, const struct conv *c);
 /* Gradient by data; also the transposed convolution, w is then PyTorch's ConvTranspose weight (in, out /
  * groups, kD, kH, kW). */

@@ -62,6 +62,10 @@ static struct conv_shape shape_random(struct rng *r)
         } else if (rng_below(r, 6) == 0) {
             s.groups = s.co = s.ci = between(r, 2, 40); /* depthwise */
         }
+        s.outside = rng_below(r, 2) ? (enum conv_pad)rng_below(r, 3) : CONV_PAD_ZERO;
+        for (int i = 0; i < 3; i++)
+            if (s.outside == CONV_PAD_REFLECT && s.pad[i] && s.pad[i] >= s.in[i])
+                s.outside = CONV_PAD_REPLICATE;
     } while (!fits || y_count(&s) * w_count(&s) / s.co > 1500000);
     return s;
 }
@@ -117,27 +121,40 @@ static void random_shapes_are_exact(void **state)
     }
 }
 
+#define MIRROR CONV_PAD_REFLECT
+#define NEAREST CONV_PAD_REPLICATE
+
 /* Shapes of the paths that random ones meet seldom: whole blocks, several boxes and chunks, the exchange of
  * roles. */
 static const struct conv_shape chosen[] = {
-    {2, {5, 7, 19}, 4, {5, 7, 19}, 32, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1, true, false},
-    {1, {12, 13, 30}, 32, {6, 7, 15}, 48, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, 1, true, false},
-    {1, {8, 8, 8}, 64, {4, 4, 4}, 96, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}, {1, 1, 1}, 1, true, false},
-    {1, {9, 8, 11}, 5, {4, 4, 5}, 3, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, 1, true, false},
-    {2, {1, 20, 33}, 4, {1, 20, 33}, 37, {1, 7, 7}, {1, 1, 1}, {0, 3, 3}, {1, 1, 1}, 1, true, false},
-    {1, {1, 24, 40}, 64, {1, 24, 40}, 3, {1, 7, 7}, {1, 1, 1}, {0, 3, 3}, {1, 1, 1}, 1, true, false},
-    {2, {6, 6, 6}, 80, {6, 6, 6}, 72, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1, true, false},
-    {3, {1, 1, 700}, 17, {1, 1, 700}, 18, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}, 1, true, false},
-    {2, {7, 40, 40}, 65, {7, 40, 40}, 3, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}, 1, true, false},
-    {3, {1, 1, 1}, 70, {1, 1, 1}, 33, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}, 1, true, false},
-    {2, {1, 3, 7}, 40, {1, 3, 7}, 4, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}, 1, true, false},
-    {1, {16, 24, 24}, 2, {16, 24, 24}, 16, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1, true, false},
-    {1, {1, 1, 3000}, 3, {1, 1, 3000}, 5, {1, 1, 3}, {1, 1, 1}, {0, 0, 1}, {1, 1, 1}, 1, true, false},
-    {1, {1, 2, 5000}, 20, {1, 2, 2500}, 20, {1, 1, 3}, {1, 1, 2}, {0, 0, 1}, {1, 1, 1}, 1, true, false},
+    {2, {5, 7, 19}, 4, {5, 7, 19}, 32, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1, true, false, 0},
+    {1, {12, 13, 30}, 32, {6, 7, 15}, 48, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, 1, true, false, 0},
+    {1, {8, 8, 8}, 64, {4, 4, 4}, 96, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}, {1, 1, 1}, 1, true, false, 0},
+    {1, {9, 8, 11}, 5, {4, 4, 5}, 3, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, 1, true, false, 0},
+    {2, {1, 20, 33}, 4, {1, 20, 33}, 37, {1, 7, 7}, {1, 1, 1}, {0, 3, 3}, {1, 1, 1}, 1, true, false, 0},
+    {1, {1, 24, 40}, 64, {1, 24, 40}, 3, {1, 7, 7}, {1, 1, 1}, {0, 3, 3}, {1, 1, 1}, 1, true, false, 0},
+    {2, {6, 6, 6}, 80, {6, 6, 6}, 72, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1, true, false, 0},
+    {3, {1, 1, 700}, 17, {1, 1, 700}, 18, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}, 1, true, false, 0},
+    {2, {7, 40, 40}, 65, {7, 40, 40}, 3, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}, 1, true, false, 0},
+    {3, {1, 1, 1}, 70, {1, 1, 1}, 33, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}, 1, true, false, 0},
+    {2, {1, 3, 7}, 40, {1, 3, 7}, 4, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}, 1, true, false, 0},
+    {1, {16, 24, 24}, 2, {16, 24, 24}, 16, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1, true, false, 0},
+    {1, {1, 1, 3000}, 3, {1, 1, 3000}, 5, {1, 1, 3}, {1, 1, 1}, {0, 0, 1}, {1, 1, 1}, 1, true, false, 0},
+    {1, {1, 2, 5000}, 20, {1, 2, 2500}, 20, {1, 1, 3}, {1, 1, 2}, {0, 0, 1}, {1, 1, 1}, 1, true, false, 0},
+    /* padding that is not zero: the ends of LaMa, wide blocks, strides, dilation, groups, thick slabs */
+    {1, {1, 24, 40}, 3, {1, 24, 40}, 64, {1, 7, 7}, {1, 1, 1}, {0, 3, 3}, {1, 1, 1}, 1, true, false, MIRROR},
+    {1, {1, 9, 140}, 64, {1, 9, 140}, 3, {1, 7, 7}, {1, 1, 1}, {0, 3, 3}, {1, 1, 1}, 1, true, false, MIRROR},
+    {2, {6, 9, 11}, 20, {6, 9, 11}, 36, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1, true, false, MIRROR},
+    {1, {8, 13, 20}, 32, {4, 7, 10}, 48, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, 1, true, false, NEAREST},
+    {1, {9, 8, 11}, 5, {4, 4, 5}, 3, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, 1, true, false, MIRROR},
+    {1, {7, 8, 9}, 9, {7, 8, 9}, 12, {3, 3, 3}, {1, 1, 1}, {3, 3, 3}, {3, 3, 3}, 3, true, false, MIRROR},
+    {1, {2, 3, 30}, 24, {6, 7, 34}, 24, {3, 3, 3}, {1, 1, 1}, {3, 3, 3}, {1, 1, 1}, 24, true, false, NEAREST},
+    {1, {1, 1, 2}, 3, {9, 9, 10}, 2, {3, 3, 3}, {1, 1, 1}, {5, 5, 5}, {1, 1, 1}, 1, true, false, NEAREST},
+    {1, {5, 40, 40}, 16, {2, 13, 13}, 8, {2, 2, 2}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, 1, true, false, MIRROR},
     /* output padding: rows of x that nothing reads, also with a stride above the kernel */
-    {1, {9, 10, 11}, 6, {4, 4, 4}, 7, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}, {1, 1, 1}, 1, true, false},
-    {1, {5, 6, 11}, 6, {2, 2, 4}, 7, {1, 1, 1}, {3, 3, 3}, {0, 0, 0}, {1, 1, 1}, 1, true, false},
-    {1, {1, 1, 1}, 6, {1, 1, 1}, 7, {1, 1, 1}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, 1, true, false},
+    {1, {9, 10, 11}, 6, {4, 4, 4}, 7, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}, {1, 1, 1}, 1, true, false, 0},
+    {1, {5, 6, 11}, 6, {2, 2, 4}, 7, {1, 1, 1}, {3, 3, 3}, {0, 0, 0}, {1, 1, 1}, 1, true, false, 0},
+    {1, {1, 1, 1}, 6, {1, 1, 1}, 7, {1, 1, 1}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, 1, true, false, 0},
 };
 
 static void chosen_shapes_are_exact(void **state)
@@ -179,11 +196,11 @@ static void errors_bounded(const struct conv_shape *s, enum conv_dir dir, const 
 static void real_errors_are_bounded(void **state)
 {
     static const struct conv_shape shapes[] = {
-        {1, {6, 7, 8}, 32, {6, 7, 8}, 24, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1, true, false},
-        {1, {3, 4, 5}, 512, {3, 4, 5}, 20, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1, true, false},
-        {2, {5, 6, 9}, 12, {3, 3, 5}, 40, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, 1, true, false},
-        {1, {8, 9, 10}, 500, {8, 9, 10}, 33, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}, 1, true, false},
-        {1, {1, 12, 30}, 40, {1, 12, 30}, 3, {1, 5, 5}, {1, 1, 1}, {0, 2, 2}, {1, 1, 1}, 1, true, false},
+        {1, {6, 7, 8}, 32, {6, 7, 8}, 24, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1, true, false, 0},
+        {1, {3, 4, 5}, 512, {3, 4, 5}, 20, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1, true, false, 0},
+        {2, {5, 6, 9}, 12, {3, 3, 5}, 40, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, 1, true, false, 0},
+        {1, {8, 9, 10}, 500, {8, 9, 10}, 33, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}, 1, true, false, 0},
+        {1, {1, 12, 30}, 40, {1, 12, 30}, 3, {1, 5, 5}, {1, 1, 1}, {0, 2, 2}, {1, 1, 1}, 1, true, false, 0},
     };
     struct rng r = rng_at(3, 0);
 
@@ -259,12 +276,24 @@ static void bits_equal(const struct conv_shape *s, enum conv_dir dir, const stru
 static void bits_do_not_depend_on_threads_or_isa(void **state)
 {
     static const struct conv_shape shapes[] = {
-        {2, {16, 24, 24}, 4, {16, 24, 24}, 20, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1, true, false},
-        {1, {14, 24, 25}, 33, {7, 12, 13}, 40, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, 1, true, false},
-        {1, {14, 24, 25}, 6, {14, 24, 25}, 3, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1, true, false},
-        {2, {4, 5, 6}, 130, {4, 5, 6}, 140, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1, true, false},
-        {2, {10, 20, 20}, 48, {10, 20, 20}, 17, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}, 1, true, false},
-        {1, {16, 16, 16}, 24, {8, 8, 8}, 48, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}, {1, 1, 1}, 2, true, false},
+        {2, {16, 24, 24}, 4, {16, 24, 24}, 20, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1, true, false, 0},
+        {1, {14, 24, 25}, 33, {7, 12, 13}, 40, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, 1, true, false, 0},
+        {1, {14, 24, 25}, 6, {14, 24, 25}, 3, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1, true, false, 0},
+        {2, {4, 5, 6}, 130, {4, 5, 6}, 140, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1, true, false, 0},
+        {2,
+         {10, 20, 20},
+         48,
+         {10, 20, 20},
+         17,
+         {1, 1, 1},
+         {1, 1, 1},
+         {0, 0, 0},
+         {1, 1, 1},
+         1,
+         true,
+         false,
+         0},
+        {1, {16, 16, 16}, 24, {8, 8, 8}, 48, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}, {1, 1, 1}, 2, true, false, 0},
     };
     struct rng r = rng_at(5, 0);
 
@@ -293,10 +322,22 @@ static double *uniforms_new(struct rng *r, int64_t count)
 static void bits_are_the_known_ones(void **state)
 {
     static const struct conv_shape shapes[] = {
-        {1, {9, 12, 20}, 4, {9, 12, 20}, 32, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1, true, false},
-        {2, {12, 12, 12}, 32, {6, 6, 6}, 64, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, 1, true, false},
-        {1, {1, 32, 48}, 24, {1, 32, 48}, 3, {1, 7, 7}, {1, 1, 1}, {0, 3, 3}, {1, 1, 1}, 1, true, false},
-        {2, {12, 16, 20}, 48, {12, 16, 20}, 20, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}, 1, true, false},
+        {1, {9, 12, 20}, 4, {9, 12, 20}, 32, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1, true, false, 0},
+        {2, {12, 12, 12}, 32, {6, 6, 6}, 64, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, 1, true, false, 0},
+        {1, {1, 32, 48}, 24, {1, 32, 48}, 3, {1, 7, 7}, {1, 1, 1}, {0, 3, 3}, {1, 1, 1}, 1, true, false, 0},
+        {2,
+         {12, 16, 20},
+         48,
+         {12, 16, 20},
+         20,
+         {1, 1, 1},
+         {1, 1, 1},
+         {0, 0, 0},
+         {1, 1, 1},
+         1,
+         true,
+         false,
+         0},
     };
     static const uint64_t want[] = {0x9fda77f1015baabbu, 0x9924363dcca5bdc6u, 0xbba21401467a7594u,
                                     0x44ddd6ab17dd8e00u, 0xc7b10be02a055942u, 0xa8aa3a02773bdedbu,
@@ -424,8 +465,8 @@ static void stages_equal_their_own_pass(void **state)
 static void absurd_shapes_are_refused(void **state)
 {
     const struct kernel_table *t = kernel_table_get(false, false);
-    const struct conv_shape good = {1,         {4, 4, 4}, 4,         {4, 4, 4}, 4,    {3, 3, 3},
-                                    {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1,         true, false};
+    const struct conv_shape good = {1,         {4, 4, 4}, 4, {4, 4, 4}, 4,     {3, 3, 3}, {1, 1, 1},
+                                    {1, 1, 1}, {1, 1, 1}, 1, true,      false, 0};
     struct conv_shape s = good;
 
     (void)state;
@@ -438,6 +479,14 @@ static void absurd_shapes_are_refused(void **state)
     s = good;
     s.kernel[2] = 7;
     assert_false(t->conv_accepts(&s, CONV_DW));
+    s = good;
+    s.outside = CONV_PAD_REFLECT;
+    assert_true(t->conv_accepts(&s, CONV_FORWARD));
+    s.in[0] = s.out[0] = 1; /* nothing to mirror */
+    assert_false(t->conv_accepts(&s, CONV_FORWARD));
+    s.outside = CONV_PAD_REPLICATE;
+    assert_true(t->conv_accepts(&s, CONV_FORWARD));
+    assert_false(kernel_table_bf16(false, false)->conv_accepts(&s, CONV_FORWARD)); /* float kernels run it */
     s = good;
     s.n = INT64_MAX / 2;
     assert_false(t->conv_accepts(&s, CONV_FORWARD));

@@ -47,10 +47,11 @@ void bf16_conv_run(const struct bf16_micro *m, const struct conv_shape *s, enum 
     }
 }
 
+/* Padding other than zero is left to the float kernels (graph/pass_bf16.c narrows nothing there). */
 static bool accepts(const struct conv_shape *s, enum conv_dir dir)
 {
     (void)dir;
-    return conv_shape_valid(s);
+    return conv_shape_valid(s) && !s->outside;
 }
 
 /* Stages are applied where operands are copied. */

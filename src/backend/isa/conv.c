@@ -60,6 +60,8 @@ int64_t conv_packed_of(const struct conv_shape *s, enum conv_dir dir)
 {
     struct wino q;
 
+    if (conv_edge_accepts(s, dir))
+        return 0;
     if (dir != CONV_DW && wino_plan(&q, s, dir))
         return wino_packed(&q);
     return is_direct(s, dir) ? conv_direct_packed(s, dir) : 0;
@@ -80,6 +82,8 @@ unsigned conv_hooks_of(const struct conv_shape *s, enum conv_dir dir)
 {
     struct wino q;
 
+    if (conv_edge_accepts(s, dir))
+        return s->groups == 1 ? direct_hooks(dir) : 0;
     if (!wino_plan(&q, s, dir))
         return (s->groups == 1 ? direct_hooks(dir) : 0) | (is_direct(s, dir) ? CONV_PACKED : 0);
     if (dir == CONV_DW)
@@ -92,6 +96,8 @@ size_t conv_scratch(const struct conv_shape *s, enum conv_dir dir, int threads)
     const struct conv_shape g = group_shape(s);
     struct wino q;
 
+    if (conv_edge_accepts(s, dir))
+        return conv_edge_scratch(s, dir, threads);
     if (conv_depth_accepts(s))
         return conv_depth_scratch(s, dir);
     if (wino_plan(&q, &g, dir))
@@ -130,6 +136,10 @@ void conv_run(const struct conv_shape *s, enum conv_dir dir, const struct conv_b
     const struct conv_shape g = group_shape(s);
     const int64_t weights = g.co * g.ci * conv_taps(&g);
 
+    if (conv_edge_accepts(s, dir)) {
+        conv_edge_run(s, dir, b);
+        return;
+    }
     if (conv_depth_accepts(s)) {
         conv_depth_run(s, dir, b);
         return;

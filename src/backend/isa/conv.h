@@ -21,6 +21,9 @@
 #define conv_depth_accepts KERNEL(conv_depth_accepts)
 #define conv_depth_scratch KERNEL(conv_depth_scratch)
 #define conv_depth_run KERNEL(conv_depth_run)
+#define conv_edge_accepts KERNEL(conv_edge_accepts)
+#define conv_edge_scratch KERNEL(conv_edge_scratch)
+#define conv_edge_run KERNEL(conv_edge_run)
 #define conv_dw_scratch KERNEL(conv_dw_scratch)
 #define conv_dw_run KERNEL(conv_dw_run)
 
@@ -47,6 +50,12 @@ void conv_few_run(const struct conv_shape *s, enum conv_dir dir, const struct co
 bool conv_depth_accepts(const struct conv_shape *s);
 size_t conv_depth_scratch(const struct conv_shape *s, enum conv_dir dir);
 void conv_depth_run(const struct conv_shape *s, enum conv_dir dir, const struct conv_buf *b);
+
+/* Padding other than zero that is not read by the kernel itself: by data, and of depthwise convolutions.
+ * Whole: any groups; without CONV_PACKED, CONV_MOMENTS and CONV_GATE. */
+bool conv_edge_accepts(const struct conv_shape *s, enum conv_dir dir);
+size_t conv_edge_scratch(const struct conv_shape *s, enum conv_dir dir, int threads);
+void conv_edge_run(const struct conv_shape *s, enum conv_dir dir, const struct conv_buf *b);
 
 /* By weights, any shape. */
 size_t conv_dw_scratch(const struct conv_shape *s, int threads);

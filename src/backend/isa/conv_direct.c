@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* Forward and by data. A task is a block of destination planes, rows and columns of one sample, with all
- * phases and channels. Its source block, halo included, is copied once into a private buffer with the zero
+ * phases and channels. Its source block, halo included, is copied once into a private buffer with the
  * padding in place:
  *
  *     source block                    a row of the destination block (one phase)
@@ -13,8 +13,8 @@
  *     | 0 x x x x x x x 0|
  *     +--------|_____|---+            kw * channels contiguous values of the buffer are one segment's k
  *
- * so that no tile is special. Rows above or below the volume are neither copied nor visited. The copy pays
- * without padding too: it reads memory in order, the micro-kernel would not. */
+ * so that no tile is special. Rows above or below the volume that are zero are neither copied nor visited.
+ * The copy pays without padding too: it reads memory in order, the micro-kernel would not. */
 struct direct {
     const struct conv_shape *s;
     struct conv_axis axis[3];
@@ -47,8 +47,10 @@ static int64_t block_elements(const struct direct *q)
 {
     int64_t count = q->depth * source_extent(&q->axis[2], q->block[2]);
 
-    for (int i = 0; i < 2; i++)
-        count *= min64(source_extent(&q->axis[i], q->block[i]), q->axis[i].source);
+    for (int i = 0; i < 2; i++) {
+        const int64_t extent = source_extent(&q->axis[i], q->block[i]);
+        count *= q->axis[i].outside ? extent : min64(extent, q->axis[i].source);
+    }
     return count;
 }
 
@@ -222,7 +224,7 @@ void conv_direct_pack(const struct conv_shape *s, enum conv_dir dir, const struc
 
 struct block {
     int64_t n, t0[3], t1[3]; /* sample; destination positions per phase */
-    int64_t s0[3], s1[3];    /* source positions that exist; along w, with the padding */
+    int64_t s0[3], s1[3];    /* source positions, of D and H without those of zeros */
     int64_t panel0, panel1;
     int64_t tap0, tap1; /* of a phase along d and h, at present */
     int64_t row, plane; /* elements of the copy */
@@ -242,12 +244,12 @@ static void block_range(const struct direct *q, struct block *b, int i, int64_t 
 
     b->t0[i] = index * q->block[i];
     b->t1[i] = min64(b->t0[i] + q->block[i], dest_count(a));
-    b->s0[i] = b->t0[i] * a->step_in + a->low;
-    b->s1[i] = b->s0[i] + source_extent(a, b->t1[i] - b->t0[i]);
-    if (i < 2) {
-        b->s0[i] = max64(b->s0[i], 0);
-        b->s1[i] = min64(b->s1[i], a->source);
-    }
+    int64_t range[2] = {b->t0[i] * a->step_in + a->low, 0};
+    range[1] = range[0] + source_extent(a, b->t1[i] - b->t0[i]);
+    if (i < 2)
+        conv_axis_clip(a, range);
+    b->s0[i] = range[0];
+    b->s1[i] = range[1];
 }
 
 /* Whether any tap reads source row (or plane) i: a stride may pass over some. */
@@ -259,12 +261,24 @@ static bool row_is_read(const struct conv_axis *a, int64_t i)
     return a->by_data;
 }
 
-/* Copies the block's source rows through the stage, with their padding along w. */
+/* One row of the copy, through the stage, with the padding along w; zeros for a row that is outside. */
+static void row_load(const struct direct *q, const struct block *b, const struct pack_span *span, int64_t d,
+                     int64_t h)
+{
+    const int64_t from[2] = {conv_position(q->axis[0].outside, d, q->axis[0].source),
+                             conv_position(q->axis[1].outside, h, q->axis[1].source)};
+
+    if (from[0] >= 0 && from[1] >= 0)
+        pack_row(b->copy + (d - b->s0[0]) * b->plane + (h - b->s0[1]) * b->row,
+                 source_row(q, b->n, from[0], from[1]), span);
+}
+
 static void block_load(const struct direct *q, struct block *b)
 {
     const struct pack_span span = {.first = b->s0[2],
                                    .count = b->s1[2] - b->s0[2],
                                    .size = q->axis[2].source,
+                                   .outside = q->axis[2].outside,
                                    .channels = q->depth,
                                    .pitch = q->source_pitch,
                                    .to_pitch = q->depth,
@@ -275,8 +289,7 @@ static void block_load(const struct direct *q, struct block *b)
     for (int64_t d = b->s0[0]; d < b->s1[0]; d++)
         for (int64_t h = b->s0[1]; h < b->s1[1] && row_is_read(&q->axis[0], d); h++)
             if (row_is_read(&q->axis[1], h))
-                pack_row(b->copy + (d - b->s0[0]) * b->plane + (h - b->s0[1]) * b->row,
-                         source_row(q, b->n, d, h), &span);
+                row_load(q, b, &span, d, h);
 }
 
 /* Segments of one destination row, of the present taps: the source rows that exist, each one segment if the
@@ -289,12 +302,13 @@ static int64_t row_segments(const struct direct *q, const struct block *b, const
 
     for (int64_t i = 0; i < p[0].taps; i++) {
         const int64_t d = t[0] * q->axis[0].step_in + p[0].off0 + i * p[0].off_step;
-        if (d < 0 || d >= q->axis[0].source)
+        if (conv_position(q->axis[0].outside, d, q->axis[0].source) < 0)
             continue;
         for (int64_t j = 0; j < p[1].taps; j++) {
             const int64_t h = t[1] * q->axis[1].step_in + p[1].off0 + j * p[1].off_step;
             const int64_t tap = i * p[1].taps + j;
-            if (h < 0 || h >= q->axis[1].source || tap < b->tap0 || tap >= b->tap1)
+            if (conv_position(q->axis[1].outside, h, q->axis[1].source) < 0 || tap < b->tap0 ||
+                tap >= b->tap1)
                 continue;
             const int64_t kd = p[0].tap0 + i * p[0].tap_step, kh = p[1].tap0 + j * p[1].tap_step;
             const int64_t taps = (kd * q->s->kernel[1] + kh) * q->s->kernel[2] + p[2].packed;

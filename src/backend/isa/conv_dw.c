@@ -59,8 +59,10 @@ static int64_t box_elements(const struct by_weights *q)
 {
     int64_t count = q->box[0] * q->s->ci * copy_extent(q, 2, q->box[3]);
 
-    for (int i = 0; i < 2; i++)
-        count *= min64(copy_extent(q, i, q->box[i + 1]), q->s->in[i]);
+    for (int i = 0; i < 2; i++) {
+        const int64_t extent = copy_extent(q, i, q->box[i + 1]);
+        count *= q->s->outside ? extent : min64(extent, q->s->in[i]);
+    }
     return count;
 }
 
@@ -173,7 +175,7 @@ size_t conv_dw_scratch(const struct conv_shape *s, int threads)
 struct box {
     int64_t y0[4], y1[4];     /* N, D, H, W: voxels of y */
     int64_t tap0[2], tap1[2]; /* kD, kH */
-    int64_t x0[3], x1[3];     /* voxels of x; those of D and H exist, those of W include the padding */
+    int64_t x0[3], x1[3];     /* voxels of x with the padding, of D and H without zeros */
     int64_t panel0, panel1;
     int64_t row, plane, sample; /* elements of the copy */
     bool first;                 /* of the chunk: stores instead of adding */
@@ -194,7 +196,7 @@ static void box_range(const struct by_weights *q, struct box *b, int64_t index)
         const int64_t tap = i < 2 ? b->tap0[i] : 0;
         b->x0[i] = b->y0[i + 1] * q->s->stride[i] + tap * q->s->dilation[i] - q->s->pad[i];
         b->x1[i] = b->x0[i] + copy_extent(q, i, b->y1[i + 1] - b->y0[i + 1]);
-        if (i < 2) {
+        if (i < 2 && !q->s->outside) {
             b->x0[i] = max64(b->x0[i], 0);
             b->x1[i] = max64(min64(b->x1[i], q->s->in[i]), b->x0[i]);
         }
@@ -211,16 +213,18 @@ static void x_row(const struct by_weights *q, const struct box *b, const int64_t
     const struct conv_shape *s = q->given;
     struct pack_span span = {.first = b->x0[2],
                              .count = b->x1[2] - b->x0[2],
+                             .outside = s->outside,
                              .channels = s->ci,
                              .pitch = q->b->x_pitch,
                              .to_pitch = q->s->ci,
                              .stage = stage_at(q->b->x_stage, s->ci, at[0], 0)};
 
+    const int64_t d = conv_position(s->outside, at[1], s->in[0]);
     for (int64_t i = 0; i < q->fold; i++) {
-        const int64_t h = q->fold > 1 ? at[2] * s->stride[1] + i * s->dilation[1] - s->pad[1] : at[2];
-        const bool exists = h >= 0 && h < s->in[1];
-        const int64_t row = (at[0] * s->in[0] + at[1]) * s->in[1] + (exists ? h : 0);
-        span.size = exists ? s->in[2] : 0;
+        const int64_t place = q->fold > 1 ? at[2] * s->stride[1] + i * s->dilation[1] - s->pad[1] : at[2];
+        const int64_t h = conv_position(s->outside, place, s->in[1]);
+        const int64_t row = (at[0] * s->in[0] + max64(d, 0)) * s->in[1] + max64(h, 0);
+        span.size = d >= 0 && h >= 0 ? s->in[2] : 0;
         pack_row(to + i * s->ci, (const REAL *)q->b->x + row * s->in[2] * span.pitch, &span);
     }
 }
@@ -274,7 +278,7 @@ static void y_pack(const struct by_weights *q, const struct box *b)
                 y_row(q, b, n, (const REAL *)q->b->y + y_voxel(q, n, d, h, b->y0[3]) * q->b->y_pitch, voxel);
 }
 
-/* The box's rows of y whose row of x exists for this tap. */
+/* The box's rows of y whose row of x is not zero for this tap. */
 static int64_t tap_segments(const struct by_weights *q, const struct box *b, int64_t kd, int64_t kh)
 {
     const int64_t *in = q->s->in, *stride = q->s->stride, *dilation = q->s->dilation, *pad = q->s->pad;
@@ -285,7 +289,7 @@ static int64_t tap_segments(const struct by_weights *q, const struct box *b, int
             for (int64_t h = b->y0[2]; h < b->y1[2]; h++, voxel += b->y1[3] - b->y0[3]) {
                 const int64_t z = d * stride[0] + kd * dilation[0] - pad[0];
                 const int64_t y = h * stride[1] + kh * dilation[1] - pad[1];
-                if (z < 0 || z >= in[0] || y < 0 || y >= in[1])
+                if (conv_position(q->s->outside, z, in[0]) < 0 || conv_position(q->s->outside, y, in[1]) < 0)
                     continue;
                 b->x_seg[count] =
                     (n - b->y0[0]) * b->sample + (z - b->x0[0]) * b->plane + (y - b->x0[1]) * b->row;

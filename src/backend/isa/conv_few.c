@@ -9,8 +9,9 @@
  *     P[u][kw*M + m] = sum over (kd, kh), c of  source[u][c] * w        u: the source columns that the row
  * reads y[t][m]        = sum over kw of  P[t + off(kw)][kw*M + m]         a few shifted additions
  *
- * The source is read in place or, if it passes a stage, from a copy of the rows that a task reads. A task is
- * a stretch of a few destination rows. The rule mentions no vector width: it chooses the order of the sums.
+ * The source is read in place or, if it passes a stage or its padding is not zero, from a copy of the rows
+ * that a task reads. A task is a stretch of a few destination rows. The rule mentions no vector width: it
+ * chooses the order of the sums.
  */
 enum {
     CHANNELS_MAX = 8,
@@ -30,6 +31,7 @@ struct few {
     int64_t rows, blocks;          /* of a task, of a plane */
     size_t packed_bytes, list_bytes, products_bytes, thread_bytes;
     /* set for a run */
+    bool copies;                       /* the source is not read in place */
     const REAL *source, *stage, *bias; /* stage: the source's coefficients or NULL */
     REAL *dest, *packed;
     int64_t source_pitch, dest_pitch;
@@ -47,7 +49,9 @@ bool conv_few_accepts(const struct conv_shape *s, enum conv_dir dir)
 /* Source rows or columns that n destination ones read, their distance along the source included. */
 static int64_t source_reach(const struct conv_axis *a, int64_t n)
 {
-    return min64((n - 1) / a->step_out * a->step_in + a->step_in + a->high - a->low + 1, a->source);
+    const int64_t reach = (n - 1) / a->step_out * a->step_in + a->step_in + a->high - a->low + 1;
+
+    return a->outside ? reach : min64(reach, a->source);
 }
 
 static int64_t copy_elements(const struct few *q)
@@ -78,6 +82,7 @@ static void few_plan(struct few *q, const struct conv_shape *s, enum conv_dir di
     q->packed_bytes = work_bytes(q->panels * taps * q->depth * TILE_COLS);
     q->list_bytes = list_bytes(taps);
     q->products_bytes = work_bytes(source_reach(&q->axis[2], q->stretch) * q->pitch + CHANNELS_MAX);
+    q->copies = q->axis[2].outside != CONV_PAD_ZERO;
     /* room for the copy in any case: whether there is a stage is not known before the run */
     q->thread_bytes = 2 * q->list_bytes + q->products_bytes + work_bytes(copy_elements(q));
 }
@@ -121,8 +126,7 @@ static int64_t source_plane(const struct few *q, const struct stretch *r, int64_
 
 static int64_t source_row(const struct few *q, const struct stretch *r, int64_t d, int64_t v)
 {
-    return (((r->n * q->axis[0].source + d) * q->axis[1].source + v) * q->axis[2].source + r->u0) *
-           q->source_pitch;
+    return ((r->n * q->axis[0].source + d) * q->axis[1].source + v) * q->axis[2].source * q->source_pitch;
 }
 
 static int64_t copy_row(const struct few *q, const struct stretch *r, int64_t tap, int64_t v)
@@ -133,17 +137,23 @@ static int64_t copy_row(const struct few *q, const struct stretch *r, int64_t ta
 /* Copies the source rows that all destination rows read, through the stage. */
 static void stretch_load(const struct few *q, const struct stretch *r)
 {
-    const struct pack_span span = {.count = r->u1 - r->u0,
-                                   .size = r->u1 - r->u0,
+    const struct conv_axis *a = q->axis;
+    const struct pack_span span = {.first = r->u0,
+                                   .count = r->u1 - r->u0,
+                                   .size = a[2].source,
+                                   .outside = a[2].outside,
                                    .channels = q->depth,
                                    .pitch = q->source_pitch,
                                    .to_pitch = q->depth,
                                    .stage = stage_at(q->stage, q->depth, r->n, 0)};
 
     for (int64_t i = 0; i < r->plane.taps; i++) {
-        const int64_t d = source_plane(q, r, i);
-        for (int64_t v = r->v0; v < r->v1 && d >= 0 && d < q->axis[0].source; v++)
-            pack_row(r->copy + copy_row(q, r, i, v), q->source + source_row(q, r, d, v), &span);
+        const int64_t d = conv_position(a[0].outside, source_plane(q, r, i), a[0].source);
+        for (int64_t v = r->v0; v < r->v1 && d >= 0; v++) {
+            const int64_t h = conv_position(a[1].outside, v, a[1].source);
+            if (h >= 0)
+                pack_row(r->copy + copy_row(q, r, i, v), q->source + source_row(q, r, d, h), &span);
+        }
     }
 }
 
@@ -156,12 +166,13 @@ static int64_t stretch_segments(const struct few *q, const struct stretch *r)
 
     for (int64_t i = 0; i < r->plane.taps; i++) {
         const int64_t d = source_plane(q, r, i);
-        for (int64_t j = 0; j < p.taps && d >= 0 && d < q->axis[0].source; j++) {
+        for (int64_t j = 0; j < p.taps && conv_position(q->axis[0].outside, d, q->axis[0].source) >= 0; j++) {
             const int64_t v = r->h / a->step_out * a->step_in + p.off0 + j * p.off_step;
-            if (v < 0 || v >= a->source)
+            if (conv_position(a->outside, v, a->source) < 0)
                 continue;
             const int64_t kd = r->plane.tap0 + i * r->plane.tap_step, kh = p.tap0 + j * p.tap_step;
-            r->a_seg[count] = q->stage ? copy_row(q, r, i, v) : source_row(q, r, d, v);
+            r->a_seg[count] =
+                q->copies ? copy_row(q, r, i, v) : source_row(q, r, d, v) + r->u0 * q->source_pitch;
             r->b_seg[count++] = (kd * q->s->kernel[1] + kh) * q->depth * TILE_COLS;
         }
     }
@@ -175,14 +186,14 @@ static void stretch_multiply(const struct few *q, const struct stretch *r)
                      .depth = q->depth,
                      .a_seg = r->a_seg,
                      .b_seg = r->b_seg,
-                     .a_row = q->stage ? q->depth : q->source_pitch,
+                     .a_row = q->copies ? q->depth : q->source_pitch,
                      .a_step = 1,
                      .b_step = TILE_COLS,
                      .c_row = q->pitch};
 
     for (int64_t j = 0; j < q->panels; j++)
         tile_column(&t, r->u1 - r->u0, (int)min64(q->cols - j * TILE_COLS, TILE_COLS),
-                    q->stage ? r->copy : q->source, q->packed + j * panel_size, r->products + j * TILE_COLS);
+                    q->copies ? r->copy : q->source, q->packed + j * panel_size, r->products + j * TILE_COLS);
 }
 
 /* sum[m] += the products of tap i for the destination column t; lanes behind the channels hold anything */
@@ -209,11 +220,15 @@ static void stretch_add(const struct few *q, const struct stretch *r, REAL *dest
     }
 }
 
-/* Source positions that destination positions t0 .. t1 - 1 read, those that exist. */
+/* Source positions that destination positions t0 .. t1 - 1 read, without those of zeros. */
 static void source_range(const struct conv_axis *a, const int64_t t[2], int64_t *from, int64_t *to)
 {
-    *from = min64(max64(t[0] / a->step_out * a->step_in + a->low, 0), a->source);
-    *to = max64(min64((t[1] - 1) / a->step_out * a->step_in + a->high + 1, a->source), *from);
+    int64_t range[2] = {t[0] / a->step_out * a->step_in + a->low,
+                        (t[1] - 1) / a->step_out * a->step_in + a->high + 1};
+
+    conv_axis_clip(a, range);
+    *from = range[0];
+    *to = max64(range[1], range[0]);
 }
 
 static void few_task(const struct few *q, int64_t block, int64_t stretch)
@@ -234,7 +249,7 @@ static void few_task(const struct few *q, int64_t block, int64_t stretch)
     r.b_seg = (int64_t *)(void *)(part + q->list_bytes);
     r.products = (REAL *)(void *)(part + 2 * q->list_bytes);
     r.copy = (REAL *)(void *)(part + 2 * q->list_bytes + q->products_bytes);
-    if (q->stage)
+    if (q->copies)
         stretch_load(q, &r);
     for (r.h = r.h0; r.h < r.h1; r.h++) {
         stretch_multiply(q, &r);
@@ -249,6 +264,7 @@ void conv_few_run(const struct conv_shape *s, enum conv_dir dir, const struct co
     few_plan(&q, s, dir);
     q.source = dir == CONV_DX ? b->y : b->x;
     q.stage = dir == CONV_DX ? b->y_stage : b->x_stage;
+    q.copies = q.copies || q.stage;
     q.dest = dir == CONV_DX ? b->x : b->y;
     q.source_pitch = dir == CONV_DX ? b->y_pitch : b->x_pitch;
     q.dest_pitch = dir == CONV_DX ? b->x_pitch : b->y_pitch;

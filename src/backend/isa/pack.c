@@ -1,4 +1,5 @@
 #include "backend/isa/pack.h"
+#include "backend/conv_plan.h"
 #include "backend/isa/lane.h"
 #include <string.h>
 
@@ -195,17 +196,40 @@ static void voxels_copy(REAL *to, const REAL *from, int64_t count, const struct 
     }
 }
 
+/* Voxels of the row as they are, or through the stage. */
+static void voxels_take(REAL *to, const REAL *from, int64_t count, const struct pack_span *s)
+{
+    if (s->stage.rows)
+        voxels_stage(to, from, count, s);
+    else
+        voxels_copy(to, from, count, s);
+}
+
+/* Positions begin .. end - 1, all outside the row. */
+static void voxels_outside(REAL *to, const REAL *row, const int64_t range[2], const struct pack_span *s)
+{
+    if (!s->size || s->outside == CONV_PAD_ZERO) {
+        voxels_zero(to, range[1] - range[0], s);
+        return;
+    }
+    for (int64_t i = range[0]; i < range[1]; i++, to += s->to_pitch) {
+        const int64_t at = conv_position(s->outside, i, s->size);
+        if (at < 0)
+            voxels_zero(to, 1, s);
+        else
+            voxels_take(to, row + at * s->pitch, 1, s);
+    }
+}
+
 void pack_row(REAL *to, const REAL *row, const struct pack_span *s)
 {
     const int64_t begin = min64(max64(s->first, 0), s->first + s->count);
     const int64_t end = max64(min64(s->first + s->count, s->size), begin);
 
-    voxels_zero(to, begin - s->first, s);
-    if (end > begin && s->stage.rows)
-        voxels_stage(to + (begin - s->first) * s->to_pitch, row + begin * s->pitch, end - begin, s);
-    else if (end > begin)
-        voxels_copy(to + (begin - s->first) * s->to_pitch, row + begin * s->pitch, end - begin, s);
-    voxels_zero(to + (end - s->first) * s->to_pitch, s->first + s->count - end, s);
+    voxels_outside(to, row, (const int64_t[2]){s->first, begin}, s);
+    if (end > begin)
+        voxels_take(to + (begin - s->first) * s->to_pitch, row + begin * s->pitch, end - begin, s);
+    voxels_outside(to + (end - s->first) * s->to_pitch, row, (const int64_t[2]){end, s->first + s->count}, s);
 }
 
 void pack_bias(REAL *to, const REAL *bias, int64_t count)

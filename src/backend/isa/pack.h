@@ -67,9 +67,10 @@ void pack_panel(REAL *to, const struct pack_source *s, int64_t depth, int cols);
 void pack_transpose(REAL *to, int64_t to_step, const REAL *from, int64_t from_step, const int64_t size[2]);
 
 /* A row of voxels cut from a longer one: positions first .. first + count - 1 of a row of `size` voxels,
- * zeros outside it, behind the stage. */
+ * behind the stage; what stands outside it is zero or one of its voxels. */
 struct pack_span {
-    int64_t first, count, size;
+    int64_t first, count, size; /* size 0: zeros only */
+    enum conv_pad outside;
     int64_t channels, pitch; /* of the source */
     int64_t to_pitch;        /* of the copy, >= channels; what lies between is not written */
     struct stage stage;

@@ -49,7 +49,7 @@ struct wino_sink {
 };
 
 struct wino_transforms {
-    /* B' of a part of the source, zero outside it */
+    /* B' of a part of the source and of what stands outside it */
     void (*input)(const struct wino *q, const struct wino_source *s, const struct wino_part *p,
                   const struct wino_block *to);
     /* A of the gradient's tiles, zero outside it */

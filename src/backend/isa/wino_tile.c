@@ -1,3 +1,4 @@
+#include "backend/conv_plan.h"
 #include "backend/isa/wino.h"
 #include "backend/isa/wino_matrix.h"
 
@@ -7,10 +8,11 @@ enum { SIDE = 6, FACE = SIDE * SIDE, SLAB = 64 /* channels of the input transfor
 
 /* ---- input: B' ---- */
 
-/* The rows of the source that a row of tiles reads, D x H of them; NULL outside it. */
+/* The rows of the source that a row of tiles reads, D x H of them, where the padding takes them from; NULL
+ * for zeros. */
 struct rows {
     const REAL *at[FACE];
-    bool inside; /* all exist */
+    bool inside; /* none is zero */
     const REAL *stage;
     int64_t channels; /* from one row of the stage to the next */
 };
@@ -22,8 +24,9 @@ ALWAYS_INLINE void rows_find(const int md, const int mh, struct rows *r, const s
 
     r->inside = true;
     for (int i = 0; i < pd * ph; i++) {
-        const int64_t d = p->d * md + q->low[0] + i / ph, h = p->h * mh + q->low[1] + i % ph;
-        const bool exists = d >= 0 && d < q->from[0] && h >= 0 && h < q->from[1];
+        const int64_t d = conv_position(q->outside, p->d * md + q->low[0] + i / ph, q->from[0]);
+        const int64_t h = conv_position(q->outside, p->h * mh + q->low[1] + i % ph, q->from[1]);
+        const bool exists = d >= 0 && h >= 0;
         r->at[i] =
             exists ? s->data + ((p->n * q->from[0] + d) * q->from[1] + h) * q->from[2] * s->pitch : NULL;
         r->inside = r->inside && exists;
@@ -123,9 +126,9 @@ ALWAYS_INLINE void input_slab(const int md, const int mh, const int mw, const st
         for (int64_t c = p->c0; c < p->c1; c += VEC_LANES) {
             vec(*keep)[2] = kept[(c - p->c0) / VEC_LANES];
             for (int k = j ? 2 : 0; k < mw + 2; k++) {
-                const int64_t w = first + j * mw + k;
+                const int64_t w = conv_position(q->outside, first + j * mw + k, q->from[2]);
                 vec *column_to = k < 2 ? &keep[0][k] : &fresh[0][k - 2];
-                if (w < 0 || w >= q->from[2])
+                if (w < 0)
                     columns_zero(column_to, k < 2 ? 2 : 4, points);
                 else if (k < 2)
                     column_any(md, mh, &r, w * s->pitch, c, column_to, 2);
