@@ -1,4 +1,5 @@
 #include "align/velocity.h"
+#include "align/lane.h"
 #include "base/par.h"
 #include <math.h>
 
@@ -26,6 +27,18 @@ int velocity_squarings(const struct velocity *v, int least)
     return s;
 }
 
+/* Three floats, the fourth lane 0. */
+static inline lane4 load3(const float *p)
+{
+    return _mm_maskload_ps(p, _mm_setr_epi32(-1, -1, -1, 0));
+}
+
+static inline void store3(float *p, lane4 v)
+{
+    _mm_storel_pi((__m64 *)p, v);
+    _mm_store_ss(p + 2, _mm_movehl_ps(v, v));
+}
+
 /* The node below p along one axis of n nodes and the weight of the next; a single node has no next. */
 static inline int64_t cell(float p, int64_t n, float *weight)
 {
@@ -37,22 +50,24 @@ static inline int64_t cell(float p, int64_t n, float *weight)
     return i;
 }
 
-void lattice_at(const float *u, const int64_t size[3], const float p[3], float out[3])
+static inline lane4 value_at(const float *u, const int64_t size[3], const float p[3])
 {
     float wx, wy, wz;
     int64_t x = cell(p[0], size[0], &wx), y = cell(p[1], size[1], &wy), z = cell(p[2], size[2], &wz);
     int64_t dx = size[0] > 1 ? 3 : 0, dy = size[1] > 1 ? 3 * size[0] : 0,
             dz = size[2] > 1 ? 3 * size[0] * size[1] : 0;
     const float *a = u + 3 * ((z * size[1] + y) * size[0] + x);
+    lane4 c000 = load3(a), c010 = load3(a + dy), c001 = load3(a + dz), c011 = load3(a + dz + dy);
+    lane4 c00 = c000 + wx * (load3(a + dx) - c000), c10 = c010 + wx * (load3(a + dy + dx) - c010);
+    lane4 c01 = c001 + wx * (load3(a + dz + dx) - c001), c11 = c011 + wx * (load3(a + dz + dy + dx) - c011);
+    lane4 low = c00 + wy * (c10 - c00), high = c01 + wy * (c11 - c01);
 
-    for (int c = 0; c < 3; c++, a++) {
-        float a00 = a[0] + wx * (a[dx] - a[0]), a10 = a[dy] + wx * (a[dy + dx] - a[dy]);
-        float a01 = a[dz] + wx * (a[dz + dx] - a[dz]);
-        float a11 = a[dz + dy] + wx * (a[dz + dy + dx] - a[dz + dy]);
-        float low = a00 + wy * (a10 - a00), high = a01 + wy * (a11 - a01);
+    return low + wz * (high - low);
+}
 
-        out[c] = low + wz * (high - low);
-    }
+void lattice_at(const float *u, const int64_t size[3], const float p[3], float out[3])
+{
+    store3(out, value_at(u, size, p));
 }
 
 struct squaring {
@@ -80,11 +95,9 @@ static void square_slice(void *ctx, int64_t z)
         for (int64_t x = 0; x < n[0]; x++) {
             int64_t at = 3 * ((z * n[1] + y) * n[0] + x);
             const float *w = s->in + at;
-            float p[3] = {(float)x + w[0], (float)y + w[1], (float)z + w[2]}, next[3];
+            float p[3] = {(float)x + w[0], (float)y + w[1], (float)z + w[2]};
 
-            lattice_at(s->in, n, p, next);
-            for (int c = 0; c < 3; c++)
-                s->out[at + c] = w[c] + next[c];
+            store3(s->out + at, load3(w) + value_at(s->in, n, p));
         }
     }
 }
