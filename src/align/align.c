@@ -1,5 +1,6 @@
 #include "align/align.h"
 #include "align/body.h"
+#include "align/expect.h"
 #include "align/tent.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -98,6 +99,7 @@ static enum err image_make(struct align_image *im, struct working *w, double sig
     int64_t count = lattice_count(&w->at);
 
     im->sigma = w->sigma;
+    memcpy(im->size, w->at.size, sizeof im->size);
     im->body = w->body;
     w->body = NULL;
     im->tissue = mem_new((size_t)count, 1);
@@ -157,6 +159,17 @@ enum err align_coarse_mask(uint8_t **out, const uint8_t *mask, const int64_t siz
     return ERR_OK;
 }
 
+static enum err expect(struct alignment *a, const struct working *w, const struct tent *t)
+{
+    double nodes[3];
+    struct expect_input in = {
+        .at = &w->at, .hu = w->hu, .body = w->body, .sigma = a->sigma, .half_width = nodes};
+
+    for (int i = 0; i < 3; i++)
+        nodes[i] = t->half_width[i] / t->spacing;
+    return expect_mean12(&a->expected, &in);
+}
+
 /* Sections 2 to 4: both images as features. */
 static enum err make_images(struct alignment *a, const struct volume *fixed, const struct volume *moving,
                             const struct align_options *o, double spacing)
@@ -174,6 +187,7 @@ static enum err make_images(struct alignment *a, const struct volume *fixed, con
     TRY_OR(done, working_make(&m, moving, &tm, "moving"));
     crop(&f, spacing);
     a->sigma = sqrt((f.sigma * f.sigma + m.sigma * m.sigma) / 2);
+    TRY_OR(done, expect(a, &f, &tf));
     TRY_OR(done, image_make(&a->fixed, &f, a->sigma));
     TRY_OR(done, image_make(&a->moving, &m, a->sigma));
     if (o->lesion)

@@ -22,6 +22,7 @@ enum { ALIGN_LEVELS = 4 };
 /* One image on its working lattices; node i of level L is node 2i of level L-1. */
 struct align_image {
     struct features level[ALIGN_LEVELS];
+    int64_t size[3]; /* of level 0, whose features are freed once the field is found */
     uint8_t *body;   /* level 0 */
     uint8_t *tissue; /* level 0: where data count (body_counts) */
     double sigma;    /* HU */
@@ -31,7 +32,8 @@ struct alignment {
     struct align_image fixed, moving;
     struct affine affine;
     struct velocity velocity;
-    double sigma; /* root of the mean of both variances, HU */
+    double sigma;    /* root of the mean of both variances, HU */
+    double expected; /* mean12 that noise of this sigma alone would give (expect.h) */
     double half_width[2][3]; /* of the tents, mm: fixed, moving */
     struct search_result search;
     struct match_report match;

@@ -13,6 +13,7 @@
 
 #include "align/lattice.h"
 #include "base/err.h"
+#include <stdbool.h>
 
 enum { FEATURES = 12, FEATURE_NODE = 16, FEATURE_VALID = 15 /* the validity byte */ };
 /* Squared differences of bytes are 255^2 times those of features. */
@@ -32,6 +33,8 @@ MUST_USE enum err features_smooth(struct features *out, const struct features *i
 /* Trilinear at map(node) for every node of `at`, map: its node index -> in's. Outside: zeros. */
 MUST_USE enum err features_warp(struct features *out, const struct features *in, const struct lattice *at,
                                 const struct affine *map);
+/* Trilinear at node position p, in byte units; false outside, or where a corner is not valid. */
+bool features_at(const struct features *f, const double p[3], float value[FEATURE_NODE]);
 void features_free(struct features *f);
 
 /* Sum over k of (a_k - b_k)^2 in byte units, for nodes of equal validity. */

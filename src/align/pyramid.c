@@ -2,8 +2,6 @@
 #include "align/feature.h"
 #include "base/mem.h"
 #include "base/par.h"
-#include <math.h>
-#include <string.h>
 
 struct tent3 {
     const struct features *in;
@@ -80,8 +78,7 @@ struct warping {
     const struct affine *map;
 };
 
-/* Trilinear at p; false outside, or where one of the eight corners is not valid. */
-static bool node_at(const struct features *f, const double p[3], uint8_t *out)
+bool features_at(const struct features *f, const double p[3], float value[FEATURE_NODE])
 {
     const int64_t *n = f->at.size;
     int64_t i[3], dy = FEATURE_NODE * n[0], dz = dy * n[1], dx = FEATURE_NODE;
@@ -89,12 +86,10 @@ static bool node_at(const struct features *f, const double p[3], uint8_t *out)
     float w[3], u[3];
 
     for (int a = 0; a < 3; a++) {
-        if (!(p[a] >= 0 && p[a] <= (double)(n[a] - 1)))
+        if (!(p[a] >= 0 && p[a] <= (double)(n[a] - 1)) || n[a] < 2)
             return false;
         i[a] = (int64_t)p[a];
-        i[a] = i[a] < n[a] - 1 ? i[a] : n[a] - 2; /* at the last node */
-        if (i[a] < 0)
-            return false;
+        i[a] = i[a] < n[a] - 1 ? i[a] : n[a] - 2; /* on the last node */
         w[a] = (float)(p[a] - (double)i[a]);
         u[a] = 1 - w[a];
     }
@@ -103,9 +98,9 @@ static bool node_at(const struct features *f, const double p[3], uint8_t *out)
         float low = u[1] * (u[0] * c[k] + w[0] * c[dx + k]) + w[1] * (u[0] * c[dy + k] + w[0] * c[dy + dx + k]);
         float high = u[1] * (u[0] * c[dz + k] + w[0] * c[dz + dx + k]) +
                      w[1] * (u[0] * c[dz + dy + k] + w[0] * c[dz + dy + dx + k]);
-        out[k] = (uint8_t)(int32_t)(u[2] * low + w[2] * high + 0.5f);
+        value[k] = u[2] * low + w[2] * high;
     }
-    return out[FEATURE_VALID] == 255;
+    return value[FEATURE_VALID] > 254.5f;
 }
 
 static void warp_slice(void *ctx, int64_t z)
@@ -117,10 +112,13 @@ static void warp_slice(void *ctx, int64_t z)
         for (int64_t x = 0; x < n[0]; x++) {
             double p[3] = {(double)x, (double)y, (double)z};
             uint8_t *out = w->out->node + FEATURE_NODE * lattice_index(n, x, y, z);
+            float value[FEATURE_NODE];
 
             affine_apply(w->map, p, p);
-            if (!node_at(w->in, p, out))
-                memset(out, 0, FEATURE_NODE);
+            if (!features_at(w->in, p, value))
+                continue;
+            for (int k = 0; k < FEATURE_NODE; k++)
+                out[k] = (uint8_t)(int32_t)(value[k] + 0.5f);
         }
 }
 
