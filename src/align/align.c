@@ -30,11 +30,12 @@ static enum err check_image(const struct volume *v, const char *which)
 {
     for (int a = 0; a < 3; a++)
         if (v->grid.dims[a] < SLICES_LEAST)
-            return err_set(ERR_INPUT,
-                           "the %s image has %lld x %lld x %lld voxels: registration needs at least %d slices "
-                           "along every axis",
-                           which, (long long)v->grid.dims[0], (long long)v->grid.dims[1],
-                           (long long)v->grid.dims[2], (int)SLICES_LEAST);
+            return err_set(
+                ERR_INPUT,
+                "the %s image has %lld x %lld x %lld voxels: registration needs at least %d slices "
+                "along every axis",
+                which, (long long)v->grid.dims[0], (long long)v->grid.dims[1], (long long)v->grid.dims[2],
+                (int)SLICES_LEAST);
     return ERR_OK;
 }
 
@@ -52,7 +53,8 @@ static void working_free(struct working *w)
     mem_free(w->body);
 }
 
-static enum err working_make(struct working *w, const struct volume *v, const struct tent *t, const char *which)
+static enum err working_make(struct working *w, const struct volume *v, const struct tent *t,
+                             const char *which)
 {
     double nodes[3];
     enum err err;

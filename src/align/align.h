@@ -11,10 +11,10 @@
 struct align_options {
     double spacing; /* mm, h; 0: 2 */
     enum refine_preset preset;
-    const struct volume *lesion;       /* VOXEL_U8 on the fixed grid: where it is set data do not count
-                                          (section 16); or NULL */
-    const struct progress *progress;   /* may be NULL */
-    atomic_int *stop;                  /* may be NULL */
+    const struct volume *lesion;     /* VOXEL_U8 on the fixed grid: where it is set data do not count
+                                        (section 16); or NULL */
+    const struct progress *progress; /* may be NULL */
+    atomic_int *stop;                /* may be NULL */
 };
 
 enum { ALIGN_LEVELS = 4 };
@@ -32,8 +32,8 @@ struct alignment {
     struct align_image fixed, moving;
     struct affine affine;
     struct velocity velocity;
-    double sigma;    /* root of the mean of both variances, HU */
-    double expected; /* mean12 that noise of this sigma alone would give (expect.h) */
+    double sigma;            /* root of the mean of both variances, HU */
+    double expected;         /* mean12 that noise of this sigma alone would give (expect.h) */
     double half_width[2][3]; /* of the tents, mm: fixed, moving */
     struct search_result search;
     struct match_report match;

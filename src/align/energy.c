@@ -27,8 +27,8 @@ static inline bool cell_at(const int64_t n[3], const float p[3], int64_t *at, fl
 
 /* sum_k r_k^2 and sum_k r_k dM_k/dp with r = M(p) - F, in byte units, M trilinear, the derivative that of the
  * interpolant. False, and nothing written, where p is outside or a corner is not valid. */
-static inline bool residual(const struct features *m, const float p[3], const uint8_t *restrict f, float *cost,
-                            float slope[3])
+static inline bool residual(const struct features *m, const float p[3], const uint8_t *restrict f,
+                            float *cost, float slope[3])
 {
     int64_t at, x = FEATURE_NODE, y = x * m->at.size[0], z = y * m->at.size[1];
     lane8 sum = {0}, gx = {0}, gy = {0}, gz = {0};
@@ -43,7 +43,8 @@ static inline bool residual(const struct features *m, const float p[3], const ui
     if (!(ok[0] & ok[x] & ok[y] & ok[x + y] & ok[z] & ok[x + z] & ok[y + z] & ok[x + y + z]))
         return false;
     for (int k = 0; k < FEATURE_NODE; k += 8, c += 8) {
-        lane8 c0 = lane8_bytes(c), c1 = lane8_bytes(c + y), c2 = lane8_bytes(c + z), c3 = lane8_bytes(c + y + z);
+        lane8 c0 = lane8_bytes(c), c1 = lane8_bytes(c + y), c2 = lane8_bytes(c + z),
+              c3 = lane8_bytes(c + y + z);
         lane8 d0 = lane8_bytes(c + x) - c0, d1 = lane8_bytes(c + x + y) - c1;
         lane8 d2 = lane8_bytes(c + x + z) - c2, d3 = lane8_bytes(c + x + y + z) - c3;
         lane8 x0 = c0 + w[0] * d0, x1 = c1 + w[0] * d1, x2 = c2 + w[0] * d2, x3 = c3 + w[0] * d3;
@@ -119,7 +120,8 @@ static float cell_data(const struct data_term *t, const float *phi, const int64_
             continue;
         for (int a = 0; a < 3; a++)
             p[a] = (float)s[a] + 2 * middle[q][a];
-        if (!residual(t->moving, p, t->fixed->node + FEATURE_NODE * lattice_index(n, s[0], s[1], s[2]), &cost, g))
+        if (!residual(t->moving, p, t->fixed->node + FEATURE_NODE * lattice_index(n, s[0], s[1], s[2]), &cost,
+                      g))
             continue;
         sum += cost * 0.125f;
         for (int a = 0; a < 3; a++)
@@ -141,7 +143,8 @@ static void data_slice(void *ctx, int64_t z)
             float slope[3] = {0, 0, 0};
 
             if (t->weight[i])
-                sum += (double)(t->fine == 2 ? cell_data(t, j->phi, at, slope) : node_data(t, j->phi, at, slope));
+                sum += (double)(t->fine == 2 ? cell_data(t, j->phi, at, slope)
+                                             : node_data(t, j->phi, at, slope));
             for (int a = 0; a < 3; a++)
                 j->gradient[a * count + i] = 2 / FEATURE_SQUARE * slope[a];
         }
@@ -173,8 +176,9 @@ struct smooth_job {
     float *gradient;
 };
 
-/* The differences v(high) - v(low) of n neighbours. rho's slope, 2 lambda (v(high) - v(low)) / sqrt(1 + s/eps^2),
- * goes to the gradient with the sign that the side has; returns the sum of sqrt(1 + s/eps^2) - 1. */
+/* The differences v(high) - v(low) of n neighbours. rho's slope, 2 lambda (v(high) - v(low)) / sqrt(1 +
+ * s/eps^2), goes to the gradient with the sign that the side has; returns the sum of sqrt(1 + s/eps^2) - 1.
+ */
 static float differences(const struct smooth_job *j, int64_t low, int64_t high, int64_t side, int64_t n)
 {
     const float *l0 = j->v + low, *l1 = l0 + j->count, *l2 = l1 + j->count;

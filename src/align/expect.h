@@ -7,15 +7,15 @@
 #include "base/err.h"
 
 struct expect_input {
-    const struct lattice *at;   /* of the working image, level 0 */
+    const struct lattice *at; /* of the working image, level 0 */
     const float *hu;
     const uint8_t *body;
-    double sigma;               /* HU, of both images */
-    const double *half_width;   /* of the working image's tent, in nodes */
+    double sigma;             /* HU, of both images */
+    const double *half_width; /* of the working image's tent, in nodes */
 };
 
-/* The mean of c/12 at level 1 over the body's middle between two copies of the smoothed image with independent
- * noise of sigma, correlated as the tent makes it. The draws are fixed. */
+/* The mean of c/12 at level 1 over the body's middle between two copies of the smoothed image with
+ * independent noise of sigma, correlated as the tent makes it. The draws are fixed. */
 MUST_USE enum err expect_mean12(double *mean12, const struct expect_input *in);
 
 #endif

@@ -51,10 +51,10 @@ struct making {
     struct pairs pairs;
     int64_t size[3], count;
     const float *hu;
-    int image;      /* l of the E_l that is being made */
-    float *edge;    /* E: SHIFTS images */
-    float *scratch; /* of edge_slice: two planes a slice in work */
-    double *spread; /* by slice: sum of the unclamped V */
+    int image;             /* l of the E_l that is being made */
+    float *edge;           /* E: SHIFTS images */
+    float *scratch;        /* of edge_slice: two planes a slice in work */
+    double *spread;        /* by slice: sum of the unclamped V */
     float lowest, highest; /* V_lo, V_hi */
     uint8_t *node;
 };
@@ -171,7 +171,8 @@ static inline float decay(float u)
     float f = t - (float)i, power, two;
 
     memcpy(&two, &bits, sizeof two);
-    power = 1 + f * (0.69314718f + f * (0.24022651f + f * (0.05550411f + f * (0.00961813f + f * 0.00133336f))));
+    power =
+        1 + f * (0.69314718f + f * (0.24022651f + f * (0.05550411f + f * (0.00961813f + f * 0.00133336f))));
     return two * power;
 }
 

@@ -25,7 +25,8 @@ struct features {
 };
 
 /* sigma: noise of both images (body.h), HU. */
-MUST_USE enum err features_make(struct features *out, const struct lattice *at, const float *hu, double sigma);
+MUST_USE enum err features_make(struct features *out, const struct lattice *at, const float *hu,
+                                double sigma);
 /* The next level: 1-2-1 tent centred on the even nodes, validity included. */
 MUST_USE enum err features_coarser(struct features *out, const struct features *in);
 /* 1-2-1 tent at every node; a node stays valid or not as it is. */

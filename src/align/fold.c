@@ -16,7 +16,7 @@ struct folding {
         float least, largest;
         int64_t folds;
         bool failed;
-    } *slice; /* by slice of phi's lattice */
+    } * slice; /* by slice of phi's lattice */
 };
 
 /* The plane z of phi interpolated to level 0, 3 per node. */
@@ -27,8 +27,9 @@ static void fine_plane(const struct folding *f, int64_t z, float *out)
 
     for (int64_t y = 0; y < f->fine[1]; y++) {
         int64_t y0 = lattice_clamp(y >> 1, n[1]), y1 = lattice_clamp((y + 1) >> 1, n[1]);
-        const float *row[4] = {f->phi + 3 * lattice_index(n, 0, y0, low), f->phi + 3 * lattice_index(n, 0, y1, low),
-                               f->phi + 3 * lattice_index(n, 0, y0, high), f->phi + 3 * lattice_index(n, 0, y1, high)};
+        const float *row[4] = {
+            f->phi + 3 * lattice_index(n, 0, y0, low), f->phi + 3 * lattice_index(n, 0, y1, low),
+            f->phi + 3 * lattice_index(n, 0, y0, high), f->phi + 3 * lattice_index(n, 0, y1, high)};
 
         for (int64_t x = 0; x < f->fine[0]; x++) {
             int64_t x0 = 3 * lattice_clamp(x >> 1, n[0]), x1 = 3 * lattice_clamp((x + 1) >> 1, n[0]);
@@ -53,7 +54,8 @@ static float determinant(const float *const low[3], const float *const high[3], 
     for (int a = 0; a < 3; a++)
         for (int b = 0; b < 3; b++)
             j[a][b] = (float)(a == b) + (high[b][a] - low[b][a]) * share[b];
-    return j[0][0] * (j[1][1] * j[2][2] - j[1][2] * j[2][1]) - j[0][1] * (j[1][0] * j[2][2] - j[1][2] * j[2][0]) +
+    return j[0][0] * (j[1][1] * j[2][2] - j[1][2] * j[2][1]) -
+           j[0][1] * (j[1][0] * j[2][2] - j[1][2] * j[2][0]) +
            j[0][2] * (j[1][0] * j[2][1] - j[1][1] * j[2][0]);
 }
 
@@ -125,7 +127,8 @@ static enum err mark_near(struct fold_report *out, const struct folding *f)
                     continue;
                 for (int64_t c = lattice_clamp(z - REACH, n[2]); c <= lattice_clamp(z + REACH, n[2]); c++)
                     for (int64_t b = lattice_clamp(y - REACH, n[1]); b <= lattice_clamp(y + REACH, n[1]); b++)
-                        for (int64_t a = lattice_clamp(x - REACH, n[0]); a <= lattice_clamp(x + REACH, n[0]); a++)
+                        for (int64_t a = lattice_clamp(x - REACH, n[0]); a <= lattice_clamp(x + REACH, n[0]);
+                             a++)
                             out->near[lattice_index(n, a, b, c)] = 1;
             }
     return ERR_OK;

@@ -11,8 +11,8 @@ enum { FOLD_REPAIRS = 3 };
 struct fold_report {
     double least, largest; /* determinants over the nodes of level 0 */
     int64_t folds;         /* nodes with det <= 0 */
-    uint8_t *near;         /* on phi's lattice: 1 within five nodes of a det <= FOLD_DET_LEAST; NULL if none */
-    float *det;            /* at phi's own nodes */
+    uint8_t *near; /* on phi's lattice: 1 within five nodes of a det <= FOLD_DET_LEAST; NULL if none */
+    float *det;    /* at phi's own nodes */
 };
 
 /* phi: 3 per node of `size`, in nodes; `fine`: size of level 0, whose node 2i is phi's node i. Central

@@ -1,5 +1,5 @@
-/* Vectors for the two loops that take most of a registration's time. Written for AVX2, which every machine has
- * that d4m runs on, so the bits are the same everywhere. */
+/* Vectors for the two loops that take most of a registration's time. Written for AVX2, which every machine
+ * has that d4m runs on, so the bits are the same everywhere. */
 #ifndef D4M_ALIGN_LANE_H
 #define D4M_ALIGN_LANE_H
 

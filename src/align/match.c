@@ -31,7 +31,7 @@ struct matching {
     int *failed;         /* by displacement row */
     struct match *pair;  /* by point */
     uint8_t *good;
-    struct affine map;   /* the round's affine so far */
+    struct affine map; /* the round's affine so far */
 };
 
 /* out(i) = in(i-1) + in(i) + in(i+1) along an axis, replicated borders. */
@@ -65,9 +65,9 @@ static void distances(const struct matching *m, const int64_t d[3], int32_t *out
     for (int64_t z = 0; z < size[2]; z++)
         for (int64_t y = 0; y < size[1]; y++) {
             const uint8_t *f = m->in->fixed->node + FEATURE_NODE * lattice_index(size, 0, y, z);
-            const uint8_t *row = m->moving->node +
-                                 FEATURE_NODE * lattice_index(n, 0, lattice_clamp(y * m->ratio + d[1], n[1]),
-                                                              lattice_clamp(z * m->ratio + d[2], n[2]));
+            const uint8_t *row =
+                m->moving->node + FEATURE_NODE * lattice_index(n, 0, lattice_clamp(y * m->ratio + d[1], n[1]),
+                                                               lattice_clamp(z * m->ratio + d[2], n[2]));
 
             for (int64_t x = 0; x < size[0]; x++) {
                 const uint8_t *b = row + FEATURE_NODE * lattice_clamp(x * m->ratio + d[0], n[0]);
@@ -221,7 +221,8 @@ static enum err warp(struct features *out, const struct match_input *in, const s
     return err;
 }
 
-static enum err fit(struct affine *a, struct match_report *out, const struct matching *m, int round, int64_t n)
+static enum err fit(struct affine *a, struct match_report *out, const struct matching *m, int round,
+                    int64_t n)
 {
     enum fit_model model = rounds[round].model;
     struct affine next;

@@ -8,17 +8,17 @@
 enum { MATCH_ROUNDS = 4 };
 
 struct match_input {
-    const struct features *fixed;      /* level 2 */
-    const struct lattice *fine;        /* the fixed lattice at level 1 */
-    const struct features *moving[2];  /* levels 1 and 2 */
-    const uint8_t *body;               /* of the fixed image at level 2 */
+    const struct features *fixed;     /* level 2 */
+    const struct lattice *fine;       /* the fixed lattice at level 1 */
+    const struct features *moving[2]; /* levels 1 and 2 */
+    const uint8_t *body;              /* of the fixed image at level 2 */
 };
 
 struct match_report {
     int64_t points[MATCH_ROUNDS]; /* pairs that were fitted; under 500: the round was left out */
     double rms[MATCH_ROUNDS];     /* mm */
-    bool rigid;   /* the affine left its bounds and a rigid map was fitted instead */
-    bool outside; /* and that left them too */
+    bool rigid;                   /* the affine left its bounds and a rigid map was fitted instead */
+    bool outside;                 /* and that left them too */
 };
 
 /* Improves *a (fixed world -> moving world), whose linear part is the identity. */

@@ -15,13 +15,13 @@ struct slice_sums {
 
 struct measuring {
     const struct alignment *a;
-    const struct lattice *at; /* level 1 of the fixed image */
+    const struct lattice *at;     /* level 1 of the fixed image */
     struct affine header, affine; /* fixed node -> moving node at level 1 */
     const float *phi, *det;
     const uint8_t *body, *region;
     float *cost; /* c/12 at the final position, -1 outside */
     struct slice_sums *slice;
-    int64_t (*overlap)[3]; /* by slice: body nodes of the fixed image, of the moving under T, of both */
+    int64_t (*overlap)[3];      /* by slice: body nodes of the fixed image, of the moving under T, of both */
     const uint8_t *moving_body; /* level 1 */
 };
 
@@ -152,7 +152,8 @@ static struct region_figures total(const struct measuring *m)
     for (int k = 0; k < MEASURE_STAGES; k++) {
         double inside = t.inside[k] ? (double)t.inside[k] : 1;
 
-        r.fit[k] = (struct fit_figures){t.cost[k] / inside, (double)t.bad[k] / inside, (double)t.inside[k] / n};
+        r.fit[k] =
+            (struct fit_figures){t.cost[k] / inside, (double)t.bad[k] / inside, (double)t.inside[k] / n};
     }
     r.det_least = t.det_least * scale;
     r.det_largest = t.det_largest * scale;
@@ -164,7 +165,8 @@ static struct region_figures total(const struct measuring *m)
 }
 
 /* Nodes of level 1 whose voxel of the mask is not 0. */
-static void sample_mask(uint8_t *out, const struct lattice *at, const struct volume *mask, const struct affine *map)
+static void sample_mask(uint8_t *out, const struct lattice *at, const struct volume *mask,
+                        const struct affine *map)
 {
     const uint8_t *label = mask->data;
 

@@ -95,7 +95,8 @@ bool features_at(const struct features *f, const double p[3], float value[FEATUR
     }
     c = f->node + i[2] * dz + i[1] * dy + i[0] * dx;
     for (int k = 0; k < FEATURE_NODE; k++) {
-        float low = u[1] * (u[0] * c[k] + w[0] * c[dx + k]) + w[1] * (u[0] * c[dy + k] + w[0] * c[dy + dx + k]);
+        float low =
+            u[1] * (u[0] * c[k] + w[0] * c[dx + k]) + w[1] * (u[0] * c[dy + k] + w[0] * c[dy + dx + k]);
         float high = u[1] * (u[0] * c[dz + k] + w[0] * c[dz + dx + k]) +
                      w[1] * (u[0] * c[dz + dy + k] + w[0] * c[dz + dy + dx + k]);
         value[k] = u[2] * low + w[2] * high;

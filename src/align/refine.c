@@ -59,8 +59,8 @@ static void adam_slice(void *ctx, int64_t job)
 
         d->mean[i] = beta_mean * d->mean[i] + (1 - beta_mean) * g;
         d->square[i] = beta_square * d->square[i] + (1 - beta_square) * g * g;
-        d->q[i] -= d->rate * (d->mean[i] * d->mean_scale) /
-                   (sqrtf(d->square[i] * d->square_scale) + adam_epsilon);
+        d->q[i] -=
+            d->rate * (d->mean[i] * d->mean_scale) / (sqrtf(d->square[i] * d->square_scale) + adam_epsilon);
     }
 }
 

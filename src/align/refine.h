@@ -21,11 +21,11 @@ struct refine_input {
 };
 
 struct refine_report {
-    int iterations[2];              /* phases A and B */
-    double data[2], smoothness[2];  /* terms of L at the end of each phase */
-    int repairs;                    /* rounds of smoothing around small determinants */
-    double det_least;               /* of I + grad phi over level-0 nodes, after the repairs */
-    int64_t folds;                  /* level-0 nodes with det <= 0 */
+    int iterations[2];             /* phases A and B */
+    double data[2], smoothness[2]; /* terms of L at the end of each phase */
+    int repairs;                   /* rounds of smoothing around small determinants */
+    double det_least;              /* of I + grad phi over level-0 nodes, after the repairs */
+    int64_t folds;                 /* level-0 nodes with det <= 0 */
 };
 
 /* v on fixed[1]'s lattice; v->v is freed with mem_free. ERR_STOPPED if *stop is set. */

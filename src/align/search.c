@@ -76,7 +76,8 @@ static void find_base(struct searching *s, const struct affine *map)
 }
 
 /* The world shift that moves nodes by `shift`, with what rounding to nodes took at the lattice's middle. */
-static void world_shift(double mm[3], const struct searching *s, const struct affine *map, const int64_t shift[3])
+static void world_shift(double mm[3], const struct searching *s, const struct affine *map,
+                        const int64_t shift[3])
 {
     double p[3];
 
@@ -88,7 +89,8 @@ static void world_shift(double mm[3], const struct searching *s, const struct af
     affine_turn(&s->moving->f->at.to_world, p, mm);
 }
 
-static void choose(struct search_result *out, const struct searching *s, const struct affine *map, int64_t rows)
+static void choose(struct search_result *out, const struct searching *s, const struct affine *map,
+                   int64_t rows)
 {
     int64_t best = 0, shift[3];
 

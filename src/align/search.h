@@ -12,9 +12,10 @@ struct search_side {
 };
 
 struct search_result {
-    double header, best; /* cost at the header's position and of the best shift; header < 0: no overlap there */
-    double shift[3];     /* mm in the world that bring fixed points onto the moving image; 0 if kept */
-    bool kept;           /* the header's position stays: the best shift is not 10 % cheaper */
+    double header,
+        best;        /* cost at the header's position and of the best shift; header < 0: no overlap there */
+    double shift[3]; /* mm in the world that bring fixed points onto the moving image; 0 if kept */
+    bool kept;       /* the header's position stays: the best shift is not 10 % cheaper */
 };
 
 /* Every integer shift within +-6 nodes in x and y and every shift in z under which 40 % of the smaller body

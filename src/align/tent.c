@@ -121,10 +121,10 @@ static enum err taps_make(struct taps *t, int64_t n, double step, double width, 
 
 struct resampling {
     const struct volume *v;
-    struct taps tap[3]; /* by stored axis */
-    float *across;      /* all samples along z, nodes along x and y */
-    float *rows;        /* a plane a slice in work: samples along x, nodes along y */
-    float *out;         /* in the order of out_step */
+    struct taps tap[3];  /* by stored axis */
+    float *across;       /* all samples along z, nodes along x and y */
+    float *rows;         /* a plane a slice in work: samples along x, nodes along y */
+    float *out;          /* in the order of out_step */
     int64_t out_step[3]; /* by stored axis */
 };
 
@@ -204,8 +204,8 @@ enum err tent_resample(struct lattice *at, float **hu, const struct volume *v, c
     for (int j = 0; j < 3; j++) {
         int a = t->axes.axis[j];
         double s = v->grid.spacing[a];
-        TRY_OR(done, taps_make(&r.tap[a], v->grid.dims[a], t->spacing / s, t->half_width[j] / s,
-                               t->axes.flip[j]));
+        TRY_OR(done,
+               taps_make(&r.tap[a], v->grid.dims[a], t->spacing / s, t->half_width[j] / s, t->axes.flip[j]));
     }
     planes = r.tap[0].to * r.tap[1].to;
     r.across = mem_new((size_t)(planes * v->grid.dims[2]), sizeof(float));

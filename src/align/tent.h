@@ -8,8 +8,8 @@
 #include "volume/volume.h"
 
 struct tent {
-    double spacing;      /* mm between nodes, h */
-    struct orient axes;  /* which stored axis of the image becomes lattice axis r, and which way round */
+    double spacing;       /* mm between nodes, h */
+    struct orient axes;   /* which stored axis of the image becomes lattice axis r, and which way round */
     double half_width[3]; /* mm along lattice axis r */
 };
 
@@ -20,8 +20,8 @@ struct orient tent_axes(const struct grid *g, const struct grid *like);
 /* How g is resampled so that it can be compared with `other`: half widths max(spacing, own voxel, the other's
  * voxel seen along the axis). */
 struct tent tent_plan(const struct grid *g, struct orient axes, const struct grid *other, double spacing);
-/* HU of v (VOXEL_I16) at the nodes, clamped to [-500, 600]: *hu is freed with mem_free. The tent's weights are
- * corrected to first order, so that an affine function is reproduced, at the borders too. */
+/* HU of v (VOXEL_I16) at the nodes, clamped to [-500, 600]: *hu is freed with mem_free. The tent's weights
+ * are corrected to first order, so that an affine function is reproduced, at the borders too. */
 MUST_USE enum err tent_resample(struct lattice *at, float **hu, const struct volume *v, const struct tent *t);
 
 #endif

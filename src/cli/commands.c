@@ -9,11 +9,13 @@
 #include "stage/evaluate.h"
 #include "stage/net_forward.h"
 #include "stage/predict.h"
+#include "stage/register.h"
 #include "stage/train_segmenter.h"
 #include "stage/transform.h"
 
 const struct command *const commands[] = {
     &cmd_check,
+    &cmd_register,
     &cmd_train_segmenter,
     &cmd_predict,
     &cmd_evaluate,

@@ -1,0 +1,152 @@
+#include "stage/register.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/json.h"
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A map that moves the body by less than this on average, or lowers the cost by less than that, is no better
+ * than the position that scanner or author gave two images on one grid. */
+static const double moved_least = 1.0 /* mm */, gain_least = 0.1;
+
+static const char *keep_identity(const struct registration *r, const struct register_images *in)
+{
+    const struct region_figures *b = &r->figures.body;
+
+    if (!grid_same(&in->fixed->grid, &in->moving->grid))
+        return NULL;
+    if (b->moved_mean < moved_least)
+        return "same grid, and the map found moves the body by less than 1 mm on average";
+    if (b->fit[MEASURE_FINAL].mean12 > (1 - gain_least) * b->fit[MEASURE_HEADER].mean12)
+        return "same grid, and the map found lowers the cost by less than 10 %";
+    return NULL;
+}
+
+/* Without the field the figures are those of the header's position. */
+static void drop_field(struct registration *r)
+{
+    struct alignment *a = &r->alignment;
+
+    a->affine = affine_identity();
+    memset(a->velocity.v, 0, (size_t)velocity_nodes(&a->velocity) * 3 * sizeof(float));
+    a->refine.folds = 0;
+    a->refine.det_least = 1;
+    a->match.rigid = a->match.outside = false;
+}
+
+static enum err make_transform(struct registration *r, const struct register_images *in)
+{
+    TRY(transform_new(&r->transform, &in->fixed->grid, &in->moving->grid));
+    if (r->identity)
+        return ERR_OK;
+    TRY(transform_add_lattice(r->transform, ELEMENT_VELOCITY, &r->alignment.velocity, false));
+    return transform_add_affine(r->transform, &r->alignment.affine);
+}
+
+enum err register_images(struct registration *out, const struct register_images *in,
+                         const struct register_options *o)
+{
+    struct align_options align = {.spacing = o->spacing,
+                                  .preset = o->preset,
+                                  .lesion = in->lesion,
+                                  .progress = o->progress,
+                                  .stop = o->stop};
+    struct registration r = {0};
+    struct verdict_input judged = {.a = &r.alignment, .f = &r.figures, .liver = &r.liver};
+    enum err err;
+
+    TRY(align_run(&r.alignment, in->fixed, in->moving, &align));
+    TRY_OR(failed, measure(&r.figures, &r.alignment, in->fixed_liver));
+    r.identity = keep_identity(&r, in);
+    if (r.identity) {
+        drop_field(&r);
+        TRY_OR(failed, measure(&r.figures, &r.alignment, in->fixed_liver));
+    }
+    TRY_OR(failed, make_transform(&r, in));
+    TRY_OR(failed, register_liver(&r, in));
+    r.judgement = judge(&judged);
+    *out = r;
+    return ERR_OK;
+failed:
+    registration_free(&r);
+    return err;
+}
+
+void registration_free(struct registration *r)
+{
+    transform_free(r->transform);
+    alignment_free(&r->alignment);
+    *r = (struct registration){0};
+}
+
+/* Counts of voxels that are not 0: in a, in b, in both. */
+static void count_masks(const struct volume *a, const struct volume *b, int64_t count[3])
+{
+    const uint8_t *p = a->data, *q = b->data;
+
+    count[0] = count[1] = count[2] = 0;
+    for (int64_t i = 0, n = grid_count(&a->grid); i < n; i++) {
+        count[0] += p[i] != 0;
+        count[1] += q[i] != 0;
+        count[2] += p[i] && q[i];
+    }
+}
+
+static double mask_volume(const struct volume *v)
+{
+    int64_t count[3];
+
+    count_masks(v, v, count);
+    return (double)count[0] * v->grid.spacing[0] * v->grid.spacing[1] * v->grid.spacing[2];
+}
+
+/* Dice of the fixed mask and the moving one under t. */
+static enum err dice_under(double *dice, const struct transform *t, const struct register_images *in)
+{
+    struct warp w = {.t = t, .in = in->moving_liver, .to = &in->fixed_liver->grid, .how = WARP_LABELS};
+    struct mapper_tally tally = {0};
+    struct volume *moved = NULL;
+    int64_t count[3];
+
+    TRY(warp_volume(&moved, NULL, &w, &tally));
+    count_masks(in->fixed_liver, moved, count);
+    *dice = count[0] + count[1] ? 2.0 * (double)count[2] / (double)(count[0] + count[1]) : 0;
+    volume_free(moved);
+    return ERR_OK;
+}
+
+enum err register_liver(struct registration *r, const struct register_images *in)
+{
+    struct transform *identity = NULL;
+    double fixed;
+    enum err err;
+
+    if (!in->fixed_liver || !in->moving_liver)
+        return ERR_OK;
+    fixed = mask_volume(in->fixed_liver);
+    if (!(fixed > 0))
+        return err_set(ERR_INPUT, "the fixed image's liver mask is empty");
+    TRY(transform_new(&identity, &in->fixed->grid, &in->moving->grid));
+    TRY_OR(done, dice_under(&r->liver.dice[0], identity, in));
+    TRY_OR(done, dice_under(&r->liver.dice[1], r->transform, in));
+    r->liver.volume_ratio = mask_volume(in->moving_liver) / fixed;
+    r->liver.known = true;
+done:
+    transform_free(identity);
+    return err;
+}
+
+void registration_line(struct str *out, const struct registration *r)
+{
+    const struct judgement *j = &r->judgement;
+    const char *gap = ": ";
+
+    str_add(out, verdict_names[j->verdict]);
+    for (int i = 0; i < j->rows; i++)
+        if (j->row[i].verdict != VERDICT_PASS) {
+            str_add(out, gap);
+            judge_reason(out, &j->row[i]);
+            gap = "; ";
+        }
+}

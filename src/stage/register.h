@@ -1,0 +1,65 @@
+/* Registration of one phase onto the portal venous one (registration.md): the map, its figures and the
+ * verdict, in memory and as files. */
+#ifndef D4M_STAGE_REGISTER_H
+#define D4M_STAGE_REGISTER_H
+
+#include "align/transform.h"
+#include "align/verdict.h"
+#include "align/warp.h"
+#include "base/command.h"
+#include "volume/nifti.h"
+
+struct register_images {
+    const struct volume *fixed, *moving;             /* VOXEL_I16, any orientation */
+    const struct volume *fixed_liver, *moving_liver; /* VOXEL_U8, not 0 in the liver, on any grid; or NULL */
+    const struct volume *lesion;                     /* VOXEL_U8 on any grid: no data there; or NULL */
+};
+
+struct register_options {
+    enum refine_preset preset;
+    double spacing;                  /* of the working grid, mm; 0: 2 */
+    const struct progress *progress; /* may be NULL */
+    atomic_int *stop;                /* may be NULL */
+};
+
+struct registration {
+    struct transform *transform; /* fixed -> moving; no elements if `identity` */
+    struct alignment alignment;
+    struct figures figures; /* of the map that was found, kept or not */
+    struct liver_overlap liver;
+    struct judgement judgement;
+    const char *identity; /* why the header's position was kept (a constant), or NULL */
+};
+
+/* ERR_INPUT with the reason if the images cannot be registered; a map that does not fit is no error but a
+ * verdict. registration_free accepts a zeroed struct. */
+MUST_USE enum err register_images(struct registration *out, const struct register_images *in,
+                                  const struct register_options *o);
+void registration_free(struct registration *r);
+/* Fills r->liver: masks of both images under the map. */
+MUST_USE enum err register_liver(struct registration *r, const struct register_images *in);
+/* The figures, limits and what was done, as verdict.json has them; new reference. */
+MUST_USE enum err registration_json(json_t **out, const struct registration *r);
+/* "pass", or "fail: " and the reasons. */
+void registration_line(struct str *out, const struct registration *r);
+
+/* One pair in files. */
+struct register_job {
+    const char *fixed, *moving;             /* images */
+    const char *fixed_liver, *moving_liver; /* masks, or NULL */
+    const char *lesion;
+    struct nifti_options read;
+    struct register_options options;
+    bool force;                               /* write the image on `fail` too */
+    enum warp_how how;                        /* WARP_LINEAR or WARP_CUBIC */
+    const char *image, *valid, *map, *record; /* where results go: registered.nii.gz, valid.nii.gz,
+                                                 transform.d4m, verdict.json */
+    const char *command_line;
+};
+/* Removes what an earlier run left, registers, writes; the record comes last. *verdict: of the pair. */
+MUST_USE enum err register_pair(enum verdict *verdict, json_t **record, const struct register_job *job,
+                                struct notes *notes);
+
+extern const struct command cmd_register;
+
+#endif

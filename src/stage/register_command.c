@@ -1,0 +1,119 @@
+/* d4m register: the verb. */
+#include "base/file.h"
+#include "base/json.h"
+#include "stage/register.h"
+#include <stdio.h>
+
+struct register_cfg {
+    const char *fixed, *moving, *output, *fixed_liver, *moving_liver, *lesion_mask;
+    int preset, prefer, interpolation;
+    double spacing;
+    bool force, assume_scanner;
+};
+
+static const char *const interpolation_names[] = {"linear", "cubic", NULL};
+
+static const struct field fields[] = {
+    FIELD(struct register_cfg, T_STRING, fixed, .arg = "FILE", .required = true,
+          .help = "the portal venous image; its grid is the result's"),
+    FIELD(struct register_cfg, T_STRING, moving, .arg = "FILE", .required = true,
+          .help = "the phase that is brought onto it"),
+    FIELD(struct register_cfg, T_STRING, output, .required = true, .arg = "FOLDER", .brief = 'o',
+          .help = "folder for registered.nii.gz, valid.nii.gz, transform.d4m, verdict.json"),
+    FIELD(struct register_cfg, T_STRING, fixed_liver, .arg = "FILE",
+          .help = "liver mask of the fixed image, for the verdict"),
+    FIELD(struct register_cfg, T_STRING, moving_liver, .arg = "FILE",
+          .help = "liver mask of the moving image, for the verdict"),
+    FIELD(struct register_cfg, T_STRING, lesion_mask, .arg = "FILE",
+          .help = "mask on the fixed image: what is set moves with its surroundings"),
+    FIELD(struct register_cfg, T_BOOL, force,
+          .help = "write the registered image even if the verdict is fail"),
+    FIELD(struct register_cfg, T_CHOICE, preset, .names = refine_preset_names,
+          .help = "fine: more iterations"),
+    FIELD(struct register_cfg, T_REAL, spacing, .def = 2, .min = 1, .max = 6,
+          .help = "mm between nodes of the working grid"),
+    FIELD(struct register_cfg, T_CHOICE, interpolation, .names = interpolation_names,
+          .help = "how the moving image is read between its voxels"),
+    FIELD(struct register_cfg, T_CHOICE, prefer, .names = nifti_form_names,
+          .help = "which form is right where a file's two disagree"),
+    FIELD(struct register_cfg, T_BOOL, assume_scanner,
+          .help = "files without orientation lie along right, anterior, superior"),
+};
+
+static enum err name_results(struct register_job *job, const char *folder, struct arena *a)
+{
+    job->image = arena_printf(a, "%s/registered.nii.gz", folder);
+    job->valid = arena_printf(a, "%s/valid.nii.gz", folder);
+    job->map = arena_printf(a, "%s/transform.d4m", folder);
+    job->record = arena_printf(a, "%s/verdict.json", folder);
+    return job->image && job->valid && job->map && job->record ? folder_make(folder) : ERR_MEMORY;
+}
+
+static void print_pair(const json_t *record, const struct register_job *job)
+{
+    const json_t *body = json_object_get(record, "body"), *reason;
+    double header = json_number_value(json_object_get(json_object_get(body, "header"), "mean12"));
+    double final = json_number_value(json_object_get(json_object_get(body, "final"), "mean12"));
+    double noise = json_number_value(json_object_get(json_object_get(record, "noise"), "mean12_of_noise"));
+    const char *identity = json_string_value(json_object_get(record, "identity"));
+    size_t i;
+
+    printf("%s: %s\n", job->moving, json_string_value(json_object_get(record, "verdict")));
+    json_array_foreach(json_object_get(record, "reasons"), i, reason)
+        printf("  %s\n", json_string_value(reason));
+    printf("  feature distance %.4f -> %.4f (noise alone %.4f), moved %.1f mm on average\n", header, final,
+           noise, json_number_value(json_object_get(body, "moved_mean_mm")));
+    if (identity)
+        printf("  position kept as in the files: %s\n", identity);
+    printf("  %s\n", json_string_value(json_object_get(record, "notice")));
+    printf("  -> %s\n",
+           json_object_get(json_object_get(record, "results"), "image") ? job->image : job->record);
+}
+
+static enum err run(const struct cli *cli, const void *config)
+{
+    const struct register_cfg *c = config;
+    struct register_job job = {
+        .fixed = c->fixed,
+        .moving = c->moving,
+        .fixed_liver = c->fixed_liver,
+        .moving_liver = c->moving_liver,
+        .lesion = c->lesion_mask,
+        .read = {.prefer = (enum nifti_form)c->prefer,
+                 .assume_scanner = c->assume_scanner,
+                 .positions_matter = true},
+        .options = {.preset = (enum refine_preset)c->preset,
+                    .spacing = c->spacing,
+                    .progress = cli->progress,
+                    .stop = cli->stop},
+        .force = c->force,
+        .how = c->interpolation ? WARP_CUBIC : WARP_LINEAR,
+        .command_line = cli->command_line,
+    };
+    enum verdict verdict;
+    json_t *record = NULL;
+    enum err err;
+
+    TRY(name_results(&job, c->output, cli->arena));
+    TRY(register_pair(&verdict, &record, &job, cli->notes));
+    if (cli->common->json)
+        err = json_print(record);
+    else {
+        print_pair(record, &job);
+        err = ERR_OK;
+    }
+    json_decref(record);
+    if (!err && verdict == VERDICT_FAIL)
+        err = err_set(ERR_CASES, "%s does not fit %s; the reasons are in %s%s", c->moving, c->fixed,
+                      job.record, c->force ? "" : " (no image was written; --force writes it)");
+    return err;
+}
+
+const struct command cmd_register = {
+    .name = "register",
+    .summary = "bring a phase onto the portal venous image, with a verdict",
+    .example = "--fixed case_0002.nii.gz --moving case_0001.nii.gz -o registered/",
+    .table = CFG_TABLE(fields),
+    .cfg_size = sizeof(struct register_cfg),
+    .run = run,
+};

@@ -1,0 +1,133 @@
+/* Registration of one pair of files. */
+#include "base/clock.h"
+#include "align/transform_file.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "stage/register.h"
+#include <unistd.h>
+
+struct pair_files {
+    struct volume *fixed, *moving, *fixed_liver, *moving_liver, *lesion;
+};
+
+static void pair_free(struct pair_files *p)
+{
+    volume_free(p->fixed);
+    volume_free(p->moving);
+    volume_free(p->fixed_liver);
+    volume_free(p->moving_liver);
+    volume_free(p->lesion);
+}
+
+static enum err load_mask(struct volume **out, const char *path, const struct register_job *job,
+                          struct notes *notes)
+{
+    return path ? nifti_load_labels(out, path, &job->read, notes) : ERR_OK;
+}
+
+static enum err load(struct pair_files *p, const struct register_job *job, struct notes *notes)
+{
+    TRY(nifti_load_hu(&p->fixed, job->fixed, &job->read, notes));
+    TRY(nifti_load_hu(&p->moving, job->moving, &job->read, notes));
+    TRY(load_mask(&p->fixed_liver, job->fixed_liver, job, notes));
+    TRY(load_mask(&p->moving_liver, job->moving_liver, job, notes));
+    return load_mask(&p->lesion, job->lesion, job, notes);
+}
+
+/* Results of an earlier run must not pass for this one's. */
+static enum err clear(const struct register_job *job)
+{
+    const char *out[] = {job->record, job->image, job->valid, job->map};
+    const char *in[] = {job->fixed, job->moving, job->fixed_liver, job->moving_liver, job->lesion};
+
+    for (size_t i = 0; i < sizeof out / sizeof *out; i++)
+        for (size_t k = 0; k < sizeof in / sizeof *in; k++)
+            if (in[k] && file_same(in[k], out[i]))
+                return err_set(ERR_USAGE, "the result %s would replace the input %s: choose another -o",
+                               out[i], in[k]);
+    for (size_t i = 0; i < sizeof out / sizeof *out; i++)
+        (void)unlink(out[i]);
+    return ERR_OK;
+}
+
+static enum err write_image(const struct registration *r, const struct pair_files *p,
+                            const struct register_job *job)
+{
+    struct warp w = {.t = r->transform, .in = p->moving, .to = &p->fixed->grid, .how = job->how};
+    struct mapper_tally tally = {0};
+    struct volume *image = NULL, *valid = NULL;
+    enum err err;
+
+    TRY(warp_volume(&image, &valid, &w, &tally));
+    err = nifti_save(image, p->fixed, job->image);
+    if (!err)
+        err = nifti_save(valid, p->fixed, job->valid);
+    volume_free(image);
+    volume_free(valid);
+    return err;
+}
+
+static enum err add_files(json_t *o, const struct register_job *job, const struct pair_files *p, bool image)
+{
+    json_t *from = json_pack("{s:o, s:o}", "fixed", json_str(job->fixed), "moving", json_str(job->moving));
+    json_t *to = json_pack("{s:o}", "transform", json_str(path_base(job->map)));
+    double thick = 0;
+
+    for (int a = 0; a < 3; a++)
+        thick = p->moving->grid.spacing[a] > thick ? p->moving->grid.spacing[a] : thick;
+    if (image) {
+        json_object_set_new(to, "image", json_str(path_base(job->image)));
+        json_object_set_new(to, "valid", json_str(path_base(job->valid)));
+    }
+    json_object_set_new(o, "files", from);
+    json_object_set_new(o, "results", to);
+    json_object_set_new(o, "moving_largest_spacing_mm",
+                        json_real(thick)); /* resampling does not restore it */
+    json_object_set_new(o, "command", json_str(job->command_line));
+    return from && to ? ERR_OK : err_set(ERR_MEMORY, "out of memory for %s", job->record);
+}
+
+static enum err write_results(json_t **record, const struct registration *r, const struct pair_files *p,
+                              const struct register_job *job)
+{
+    bool image = r->judgement.verdict != VERDICT_FAIL || job->force;
+    json_t *o = NULL;
+    enum err err;
+
+    json_setup();
+    TRY(transform_write(r->transform, job->map));
+    if (image)
+        TRY(write_image(r, p, job));
+    TRY(registration_json(&o, r));
+    err = add_files(o, job, p, image);
+    if (!err)
+        err = json_write(o, job->record);
+    if (err)
+        json_decref(o);
+    else
+        *record = o;
+    return err;
+}
+
+enum err register_pair(enum verdict *verdict, json_t **record, const struct register_job *job,
+                       struct notes *notes)
+{
+    struct pair_files p = {0};
+    struct registration r = {0};
+    struct register_images images;
+    enum err err;
+
+    TRY(clear(job));
+    TRY_OR(done, load(&p, job, notes));
+    images = (struct register_images){p.fixed, p.moving, p.fixed_liver, p.moving_liver, p.lesion};
+    TRY_OR(done, register_images(&r, &images, &job->options));
+    if (job->options.stop && atomic_load(job->options.stop))
+        err = err_set(ERR_STOPPED, "registration was interrupted");
+    TRY_OR(done, err);
+    TRY_OR(done, write_results(record, &r, &p, job));
+    *verdict = r.judgement.verdict;
+done:
+    registration_free(&r);
+    pair_free(&p);
+    return err ? err_while(err, "registering %s", job->moving) : ERR_OK;
+}
