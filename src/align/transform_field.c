@@ -164,7 +164,7 @@ enum err field_write(const struct field_file *f, const char *path)
     struct nifti_vectors v = {.grid = f->to, .fill = fill_slices, .ctx = &k};
     enum err err;
 
-    v.intent = (struct nifti_intent){.code = INTENT_VECTOR};
+    v.intent.code = f->kind == FIELD_PLAIN && f->how != CONVENTION_LPS ? INTENT_DISPLACEMENT : INTENT_VECTOR;
     if (f->kind == FIELD_NIFTYREG) {
         v.intent.p1 = NIFTYREG_DISPLACEMENT;
         memcpy(v.intent.name, niftyreg_name, sizeof niftyreg_name);

@@ -35,7 +35,7 @@ MUST_USE enum err affine_write_niftyreg(const struct affine *a, const char *path
 
 enum field_kind { FIELD_ITK, FIELD_NIFTYREG, FIELD_PLAIN };
 /* t(x) - x in mm at every voxel of `to`, a 5-D NIfTI. ITK: LPS. NiftyReg: RAS, with its marks. Plain: as
- * `how` says (AUTO is RAS). */
+ * `how` says; RAS (which AUTO is) with the intent code of displacements, so that it is read as such. */
 struct field_file {
     const struct transform *t;
     const struct grid *to;

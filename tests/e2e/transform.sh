@@ -51,7 +51,7 @@ for t in itk.nii.gz niftyreg.nii lps.nii again.tfm again.txt shift.d4m; do
     expect 0 '' "$d4m" transform apply moving.nii -t $t -o b.nii --reference fixed.nii
     cmp -s a.nii b.nii || fail "$t gives another image"
 done
-expect 0 '' "$d4m" transform apply moving.nii -t ras.nii --field-convention ras -o b.nii --reference fixed.nii
+expect 0 '' "$d4m" transform apply moving.nii -t ras.nii -o b.nii --reference fixed.nii
 expect 0 '' "$d4m" transform convert itk.nii.gz --to itk -o itk2.nii.gz
 cmp -s itk.nii.gz itk2.nii.gz || fail "a field on its own grid must be itself"
 expect 0 'labels\)' "$d4m" transform apply labels.nii -t shift.txt -o l.nii --reference fixed.nii

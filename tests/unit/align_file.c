@@ -211,8 +211,8 @@ static void fields_come_back(void **state)
         enum convention write, read;
     } ways[] = {{FIELD_ITK, CONVENTION_AUTO, CONVENTION_AUTO},
                 {FIELD_NIFTYREG, CONVENTION_AUTO, CONVENTION_AUTO},
-                {FIELD_PLAIN, CONVENTION_AUTO, CONVENTION_RAS},
-                {FIELD_PLAIN, CONVENTION_LPS, CONVENTION_LPS}};
+                {FIELD_PLAIN, CONVENTION_AUTO, CONVENTION_AUTO},
+                {FIELD_PLAIN, CONVENTION_LPS, CONVENTION_AUTO}};
     const char *folder = test_folder();
     struct transform *t = case_transform(1);
 
