@@ -3,6 +3,7 @@
 #include "cli/describe.h"
 #include "lab/check.h"
 #include "lab/doctor.h"
+#include "lab/evaluate_registration.h"
 #include "lab/report_command.h"
 #include "lab/weights.h"
 #include "stage/bench.h"
@@ -18,6 +19,7 @@ const struct command *const commands[] = {
     &cmd_register,
     &cmd_train_segmenter,
     &cmd_predict,
+    &cmd_evaluate_registration, /* before the verb that is its first word */
     &cmd_evaluate,
     &cmd_report,
     &cmd_transform_apply,

@@ -92,6 +92,15 @@ expect 0 '' "$d4m" transform compose pair.d4m pair.d4m -o x.d4m --force
 printf '900,0,0\n' >far.csv
 expect 0 'warning: 1 of 1 points lie outside the fixed image' "$d4m" transform apply far.csv -t pair.d4m -o x.csv
 
+# evaluation: labels that the shift moved by two columns and one row lie on themselves after it
+expect 0 '' "$d4m" transform apply labels.nii -t pair.d4m -o on_fixed.nii
+expect 0 'label 1 .*Dice 0\.[0-9]+ -> 1\.000' "$d4m" evaluate registration -t pair.d4m --truth itk.nii.gz --truth-convention lps \
+    --fixed-labels on_fixed.nii --moving-labels labels.nii --names 2=corner -o scores
+grep -q '"corner"' scores/registration.json && grep -q 'Error against the truth' scores/registration.html || fail "no scores"
+expect 0 '"mean": *4\.47' "$d4m" evaluate registration -t pair.d4m --truth itk.nii.gz --truth-convention lps -o scores --json
+expect 2 'go together' "$d4m" evaluate registration -t pair.d4m --fixed-labels on_fixed.nii -o scores
+expect 3 'not on the grid' "$d4m" evaluate registration -t pair.d4m --fixed-labels labels.nii --moving-labels labels.nii -o scores
+
 # refusals are one line with the right code, and leave nothing
 printf 'hello\n' >bad.txt
 expect 4 'neither a transform' "$d4m" transform invert bad.txt -o bad.d4m
