@@ -1,16 +1,18 @@
 /* Speed of the convolution kernels, per shape and direction, beside the measured peak of fused multiply-adds
  * and, where cmake was told where oneDNN is, beside its better layout (channels-last or blocked).
  *
- *     bench_conv [-t threads] [-r rounds] [-i avx2|avx512] [-d] [-n text] [-s]
+ *     bench_conv [-t threads] [-r rounds] [-i avx2|avx512] [-d] [-j] [-n text] [-s]
  *
- * -n: only shapes whose name holds the text; -d: f64, without the peer; -s: the layers of nnU-Net (5 stages,
- * 4 x 96^3, batch 2) and the sum of a training step. With one thread, processor time counts, so that a busy
- * machine does little harm; own and the peer's runs alternate and the best of each counts. Our weight packing
- * is inside, the peer's is not. A ratio is printed only if the peak before and after differs by at most 5 %.
- */
+ * -n: only shapes whose name holds the text; -d: f64, without the peer; -j: JSON, a line each; -s: the layers
+ * of nnU-Net (5 stages, 4 x 96^3, batch 2) and their sums. With one thread, processor time counts, so that a
+ * busy machine does little harm. Own and the peer's runs alternate, each long enough to be timed; times and
+ * ratios are medians over the rounds. Weights are in the order that the kernels want, as in a program, where
+ * packing is a step of its own; what ordering them costs stands apart, and inside where our kernel does it
+ * itself. `ordered` is the ratio with both sides' ordering. */
 #include "base/cpu.h"
 #include "backend/kernels.h"
 #include "base/mem.h"
+#include "conv_shapes.h"
 #include "onednn/conv_peer.h"
 
 #include <immintrin.h>
@@ -23,17 +25,8 @@
 
 struct options {
     int threads, rounds;
-    bool avx512, f64, step, peer;
+    bool avx512, f64, step, peer, json;
     const char *name;
-};
-
-/* D, H, W sizes. Axes of kernel 1 have no padding, and no stride where the size is 1. */
-struct line {
-    const char *name;
-    int n, size[3], ci, co, kernel[3], stride, pad;
-    int dilation, groups; /* 0 counts as 1 */
-    int count;            /* layers of this shape in the step */
-    bool first;           /* no gradient by data is needed */
 };
 
 static double now(const struct options *o)
@@ -147,178 +140,198 @@ static void operands_free(struct operands *o)
         mem_big_free(o->at[i], o->bytes[i]);
 }
 
-/* Best seconds of ours, of the peer channels-last and blocked; 0 where it has none. */
-struct times {
-    double best[3];
-    char kernel[64]; /* the peer's better one */
+/* What is timed: ours, our packing of weights, the peer channels-last and blocked, and their ordering of
+ * weights. */
+enum { OWN, OWN_ORDER, PEER_LAST, PEER_BLOCKED, PEER_LAST_ORDER, PEER_BLOCKED_ORDER, PARTS, ROUNDS_MAX = 64 };
+
+/* One convolution of one direction on both sides. */
+struct duel {
+    const struct kernel_table *table;
+    struct conv_shape shape;
+    enum conv_dir dir;
+    struct conv_buf buf;
+    size_t work_bytes, packed_bytes;
+    void *w, *packed;
+    struct conv_peer *peers[2];
+    int repeats[PARTS]; /* 0: there is no such part */
+    double seconds[PARTS][ROUNDS_MAX];
 };
 
-static void time_take(double *best, double took)
+static void part_run(struct duel *d, int part)
 {
-    if (!*best || took < *best)
-        *best = took;
-}
-
-static struct times direction_times(const struct kernel_table *t, const struct conv_shape *s,
-                                    enum conv_dir dir, const struct options *o, void *const buffer[3])
-{
-    const size_t bytes = t->conv_work(s, dir, o->threads);
-    char *work = mem_big_new(bytes);
-    const struct conv_buf b = {.x = buffer[0],
-                               .w = buffer[1],
-                               .y = buffer[2],
-                               .x_pitch = s->ci,
-                               .y_pitch = s->co,
-                               .work = work,
-                               .threads = o->threads};
-    struct conv_peer *peers[2] = {NULL, NULL};
-    struct times result = {{0}, ""};
-
-    if (!work)
-        abort();
-    for (int i = 0; i < 2 && o->peer; i++)
-        peers[i] = conv_peer_new(s, dir, i);
-    for (int r = 0; r <= o->rounds; r++) /* the first one warms up */
-        for (int i = 0; i < 3; i++) {
-            if (i && !peers[i - 1])
-                continue;
-            const double start = now(o);
-            if (i)
-                conv_peer_run(peers[i - 1]);
-            else
-                t->conv(s, dir, &b);
-            if (r)
-                time_take(&result.best[i], now(o) - start);
-        }
-    const int better = result.best[2] && (!result.best[1] || result.best[2] < result.best[1]);
-    if (peers[better])
-        snprintf(result.kernel, sizeof result.kernel, "%s", conv_peer_kernel(peers[better]));
-    conv_peer_free(peers[0]);
-    conv_peer_free(peers[1]);
-    mem_big_free(work, bytes);
-    return result;
-}
-
-static void times_print(const struct times *t, double work, double before, double after)
-{
-    const double peer = t->best[1] && (!t->best[2] || t->best[1] < t->best[2]) ? t->best[1] : t->best[2];
-
-    printf("%9.3f ms %6.1f GF/s %3.0f %%", 1e3 * t->best[0], work / t->best[0] / 1e9,
-           100 * work / t->best[0] / 1e9 / before);
-    if (!peer)
-        return;
-    printf(" | peer %8.3f ms %-7s %-30s", 1e3 * peer, peer == t->best[1] ? "last" : "blocked", t->kernel);
-    if (after < 0.95 * before || after > 1.05 * before)
-        printf(" peak moved");
+    if (part == OWN)
+        d->table->conv(&d->shape, d->dir, &d->buf);
+    else if (part == OWN_ORDER)
+        d->table->conv_pack(&d->shape, d->dir, d->w, d->packed, d->buf.threads);
+    else if (part < PEER_LAST_ORDER)
+        conv_peer_run(d->peers[part - PEER_LAST]);
     else
-        printf(" %5.2f%s", peer / t->best[0], peer / t->best[0] < 0.9 ? " <" : "");
+        conv_peer_order(d->peers[part - PEER_LAST_ORDER]);
 }
 
-/* Prints one shape and returns our seconds in the directions that a training step needs. */
-static double line_run(const struct kernel_table *t, const struct line *l, const struct options *o)
+static double part_time(struct duel *d, int part, const struct options *o)
 {
-    static const char *const names[] = {"forward", "by data", "by weights"};
-    const struct conv_shape s = line_shape(l);
-    struct operands operands = operands_new(&s, t->real_bytes);
-    double sum = 0;
+    const double start = now(o);
 
-    for (enum conv_dir dir = CONV_FORWARD; dir <= CONV_DW; dir++) {
-        const double before = peak(o);
-        const struct times times = direction_times(t, &s, dir, o, operands.at);
-        printf("%-26s %-10s ", l->name, names[dir]);
-        times_print(&times, flops(&s), before, peak(o));
-        printf("\n");
-        fflush(stdout);
-        if (!(l->first && dir == CONV_DX))
-            sum += times.best[0] * l->count;
-    }
-    operands_free(&operands);
-    return sum;
+    for (int i = 0; i < d->repeats[part]; i++)
+        part_run(d, part);
+    return (now(o) - start) / d->repeats[part];
 }
 
-static const struct line classes[] = {
-    {"4->32 k3 96^3", 2, {96, 96, 96}, 4, 32, {3, 3, 3}, 1, 1, 0, 0, 1, false},
-    {"1->16 k3 96^3", 2, {96, 96, 96}, 1, 16, {3, 3, 3}, 1, 1, 0, 0, 1, false},
-    {"4->16 k3 64^3", 2, {64, 64, 64}, 4, 16, {3, 3, 3}, 1, 1, 0, 0, 1, false},
-    {"32->64 k3 s2 96^3", 2, {96, 96, 96}, 32, 64, {3, 3, 3}, 2, 1, 0, 0, 1, false},
-    {"64->128 k3 s2 48^3", 2, {48, 48, 48}, 64, 128, {3, 3, 3}, 2, 1, 0, 0, 1, false},
-    {"128->256 k3 s2 24^3", 2, {24, 24, 24}, 128, 256, {3, 3, 3}, 2, 1, 0, 0, 1, false},
-    {"256->320 k3 s2 12^3", 2, {12, 12, 12}, 256, 320, {3, 3, 3}, 2, 1, 0, 0, 1, false},
-    {"320->320 k3 6^3", 2, {6, 6, 6}, 320, 320, {3, 3, 3}, 1, 1, 0, 0, 1, false},
-    {"320->320 k1 24^3", 2, {24, 24, 24}, 320, 320, {1, 1, 1}, 1, 0, 0, 0, 1, false},
-    {"64->64 k1 48^3", 2, {48, 48, 48}, 64, 64, {1, 1, 1}, 1, 0, 0, 0, 1, false},
-    {"256->256 k1 24^3", 2, {24, 24, 24}, 256, 256, {1, 1, 1}, 1, 0, 0, 0, 1, false},
-    {"512->1024 k1 8^3", 2, {8, 8, 8}, 512, 1024, {1, 1, 1}, 1, 0, 0, 0, 1, false},
-    {"32->64 k1 s2 96^3", 2, {96, 96, 96}, 32, 64, {1, 1, 1}, 2, 0, 0, 0, 1, false},
-    {"32->3 k1 96^3", 2, {96, 96, 96}, 32, 3, {1, 1, 1}, 1, 0, 0, 0, 1, false},
-    {"256->3 k1 12^3", 2, {12, 12, 12}, 256, 3, {1, 1, 1}, 1, 0, 0, 0, 1, false},
-    {"32->64 k2 s2 96^3", 2, {96, 96, 96}, 32, 64, {2, 2, 2}, 2, 0, 0, 0, 1, false},
-    {"128->256 k2 s2 24^3", 2, {24, 24, 24}, 128, 256, {2, 2, 2}, 2, 0, 0, 0, 1, false},
-    {"256->320 k2 s2 12^3", 2, {12, 12, 12}, 256, 320, {2, 2, 2}, 2, 0, 0, 0, 1, false},
-    {"4->64 7x7 512^2", 1, {1, 512, 512}, 4, 64, {1, 7, 7}, 1, 3, 0, 0, 1, false},
-    {"64->3 7x7 512^2", 1, {1, 512, 512}, 64, 3, {1, 7, 7}, 1, 3, 0, 0, 1, false},
-    {"64->64 3x3 256^2", 1, {1, 256, 256}, 64, 64, {1, 3, 3}, 1, 1, 0, 0, 1, false},
-    {"256->256 3x3 64^2", 1, {1, 64, 64}, 256, 256, {1, 3, 3}, 1, 1, 0, 0, 1, false},
-    {"64->128 3x3 s2 512^2", 1, {1, 512, 512}, 64, 128, {1, 3, 3}, 2, 1, 0, 0, 1, false},
-    {"32->64 k4 s2 48^3", 2, {48, 48, 48}, 32, 64, {4, 4, 4}, 2, 1, 0, 0, 1, false},
-    {"16->32 k4 s2 96^3", 2, {96, 96, 96}, 16, 32, {4, 4, 4}, 2, 1, 0, 0, 1, false},
-    {"64->128 4x4 s2 256^2", 1, {1, 256, 256}, 64, 128, {1, 4, 4}, 2, 1, 0, 0, 1, false},
-    {"depthwise k3 32 96^3", 2, {96, 96, 96}, 32, 32, {3, 3, 3}, 1, 1, 0, 32, 1, false},
-    {"depthwise k3 64 48^3", 2, {48, 48, 48}, 64, 64, {3, 3, 3}, 1, 1, 0, 64, 1, false},
-    {"depthwise 7x7 96 128^2", 1, {1, 128, 128}, 96, 96, {1, 7, 7}, 1, 3, 0, 96, 1, false},
-    {"depthwise k7 48 32^3", 1, {32, 32, 32}, 48, 48, {7, 7, 7}, 1, 3, 0, 48, 1, false},
-    {"17->23 k3 13x18x15", 1, {13, 18, 15}, 17, 23, {3, 3, 3}, 1, 1, 0, 0, 1, false},
-    {"17->23 k3 13x18x15 n3", 3, {13, 18, 15}, 17, 23, {3, 3, 3}, 1, 1, 0, 0, 1, false},
-    {"23->17 k3 s2 13x18x15", 3, {13, 18, 15}, 23, 17, {3, 3, 3}, 2, 1, 0, 0, 1, false},
-    {"48->24 1x3x3 s2 20x96x96", 1, {20, 96, 96}, 48, 24, {1, 3, 3}, 2, 1, 0, 0, 1, false},
-    {"24->24 k3 d2 40^3", 1, {40, 40, 40}, 24, 24, {3, 3, 3}, 1, 2, 2, 0, 1, false},
-    {"32->32 3x3 d2 128^2", 3, {1, 128, 128}, 32, 32, {1, 3, 3}, 1, 2, 2, 0, 1, false},
-    {"16->16 k3 64^3", 2, {64, 64, 64}, 16, 16, {3, 3, 3}, 1, 1, 0, 0, 1, false},
-    {"32->16 k3 64^3", 2, {64, 64, 64}, 32, 16, {3, 3, 3}, 1, 1, 0, 0, 1, false},
-    {"16->16 k5 48^3", 2, {48, 48, 48}, 16, 16, {5, 5, 5}, 1, 2, 0, 0, 1, false},
-    {"16->32 k5 48^3", 1, {48, 48, 48}, 16, 32, {5, 5, 5}, 1, 2, 0, 0, 1, false},
-    {"32->64 groups 4 k3 32^3", 1, {32, 32, 32}, 32, 64, {3, 3, 3}, 1, 1, 0, 4, 1, false},
-    {"20->20 k1 31^3", 1, {31, 31, 31}, 20, 20, {1, 1, 1}, 1, 0, 0, 0, 1, false},
-    {"24->4 k3 48^3", 1, {48, 48, 48}, 24, 4, {3, 3, 3}, 1, 1, 0, 0, 1, false},
-    {"32->1 k3 64^3", 1, {64, 64, 64}, 32, 1, {3, 3, 3}, 1, 1, 0, 0, 1, false},
-    {"7->5 k3 33^3", 1, {33, 33, 33}, 7, 5, {3, 3, 3}, 1, 1, 0, 0, 1, false},
-    {"512->512 k1 1^3", 2, {1, 1, 1}, 512, 512, {1, 1, 1}, 1, 0, 0, 0, 1, false},
-    {"64->64 k3 5^3", 1, {5, 5, 5}, 64, 64, {3, 3, 3}, 1, 1, 0, 0, 1, false},
+static void duel_make(struct duel *d, const struct options *o, const struct operands *operands)
+{
+    d->w = operands->at[1];
+    d->buf = (struct conv_buf){.x = operands->at[0],
+                               .w = operands->at[1],
+                               .y = operands->at[2],
+                               .x_pitch = d->shape.ci,
+                               .y_pitch = d->shape.co,
+                               .threads = o->threads};
+    d->shape.packed = d->table->conv_hooks(&d->shape, d->dir) & CONV_PACKED;
+    if (d->shape.packed) {
+        d->packed_bytes = (size_t)d->table->conv_packed(&d->shape, d->dir) * (size_t)d->table->real_bytes;
+        d->buf.w = d->packed = mem_big_new(d->packed_bytes);
+    }
+    d->work_bytes = d->table->conv_work(&d->shape, d->dir, o->threads);
+    d->buf.work = mem_big_new(d->work_bytes);
+    if (!d->buf.w || !d->buf.work)
+        abort();
+    d->repeats[OWN] = 1;
+    d->repeats[OWN_ORDER] = d->shape.packed;
+    for (int i = 0; i < 2 && o->peer; i++) {
+        d->peers[i] = conv_peer_new(&d->shape, d->dir, i);
+        d->repeats[PEER_LAST + i] = d->repeats[PEER_LAST_ORDER + i] = d->peers[i] != NULL;
+    }
+}
+
+static void duel_free(struct duel *d)
+{
+    for (int i = 0; i < 2; i++)
+        conv_peer_free(d->peers[i]);
+    mem_big_free(d->buf.work, d->work_bytes);
+    if (d->packed)
+        mem_big_free(d->packed, d->packed_bytes);
+}
+
+/* The first calls warm up and say how many make a time worth reading. */
+static void duel_run(struct duel *d, const struct options *o)
+{
+    const double least = 2e-3;
+
+    for (int i = PARTS - 1; i >= 0; i--) /* weights are packed before they are read */
+        if (d->repeats[i]) {
+            part_run(d, i);
+            const double took = part_time(d, i, o);
+            d->repeats[i] = took < least ? (int)(least / (took + 1e-7)) + 1 : 1;
+        }
+    for (int r = 0; r < o->rounds; r++)
+        for (int i = 0; i < PARTS; i++)
+            if (d->repeats[i])
+                d->seconds[i][r] = part_time(d, i, o);
+}
+
+static int double_compare(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static double median(const double *values, int count)
+{
+    double sorted[ROUNDS_MAX];
+
+    memcpy(sorted, values, (size_t)count * sizeof *sorted);
+    qsort(sorted, (size_t)count, sizeof *sorted, double_compare);
+    return (sorted[count / 2] + sorted[(count - 1) / 2]) / 2;
+}
+
+/* Seconds of ours and of the peer's better layout; ratios of neighbouring times. */
+struct score {
+    double own, own_order, peer, peer_order, ratio, ordered, flops;
+    bool blocked;
 };
 
-/* nnU-Net's plain network: encoder, decoder, transposed (written as the convolution they are the gradient
- * of), heads. */
-static const struct line step[] = {
-    {"4->32 k3 96^3", 2, {96, 96, 96}, 4, 32, {3, 3, 3}, 1, 1, 0, 0, 1, true},
-    {"32->32 k3 96^3", 2, {96, 96, 96}, 32, 32, {3, 3, 3}, 1, 1, 0, 0, 2, false},
-    {"64->32 k3 96^3", 2, {96, 96, 96}, 64, 32, {3, 3, 3}, 1, 1, 0, 0, 1, false},
-    {"32->64 k3 s2 96^3", 2, {96, 96, 96}, 32, 64, {3, 3, 3}, 2, 1, 0, 0, 1, false},
-    {"64->64 k3 48^3", 2, {48, 48, 48}, 64, 64, {3, 3, 3}, 1, 1, 0, 0, 2, false},
-    {"128->64 k3 48^3", 2, {48, 48, 48}, 128, 64, {3, 3, 3}, 1, 1, 0, 0, 1, false},
-    {"64->128 k3 s2 48^3", 2, {48, 48, 48}, 64, 128, {3, 3, 3}, 2, 1, 0, 0, 1, false},
-    {"128->128 k3 24^3", 2, {24, 24, 24}, 128, 128, {3, 3, 3}, 1, 1, 0, 0, 2, false},
-    {"256->128 k3 24^3", 2, {24, 24, 24}, 256, 128, {3, 3, 3}, 1, 1, 0, 0, 1, false},
-    {"128->256 k3 s2 24^3", 2, {24, 24, 24}, 128, 256, {3, 3, 3}, 2, 1, 0, 0, 1, false},
-    {"256->256 k3 12^3", 2, {12, 12, 12}, 256, 256, {3, 3, 3}, 1, 1, 0, 0, 2, false},
-    {"512->256 k3 12^3", 2, {12, 12, 12}, 512, 256, {3, 3, 3}, 1, 1, 0, 0, 1, false},
-    {"256->320 k3 s2 12^3", 2, {12, 12, 12}, 256, 320, {3, 3, 3}, 2, 1, 0, 0, 1, false},
-    {"320->320 k3 6^3", 2, {6, 6, 6}, 320, 320, {3, 3, 3}, 1, 1, 0, 0, 1, false},
-    {"256->320 k2 s2 12^3", 2, {12, 12, 12}, 256, 320, {2, 2, 2}, 2, 0, 0, 0, 1, false},
-    {"128->256 k2 s2 24^3", 2, {24, 24, 24}, 128, 256, {2, 2, 2}, 2, 0, 0, 0, 1, false},
-    {"64->128 k2 s2 48^3", 2, {48, 48, 48}, 64, 128, {2, 2, 2}, 2, 0, 0, 0, 1, false},
-    {"32->64 k2 s2 96^3", 2, {96, 96, 96}, 32, 64, {2, 2, 2}, 2, 0, 0, 0, 1, false},
-    {"256->3 k1 12^3", 2, {12, 12, 12}, 256, 3, {1, 1, 1}, 1, 0, 0, 0, 1, false},
-    {"128->3 k1 24^3", 2, {24, 24, 24}, 128, 3, {1, 1, 1}, 1, 0, 0, 0, 1, false},
-    {"64->3 k1 48^3", 2, {48, 48, 48}, 64, 3, {1, 1, 1}, 1, 0, 0, 0, 1, false},
-    {"32->3 k1 96^3", 2, {96, 96, 96}, 32, 3, {1, 1, 1}, 1, 0, 0, 0, 1, false},
-};
+static struct score score_of(const struct duel *d, int rounds)
+{
+    double part[PARTS], ratio[ROUNDS_MAX], ordered[ROUNDS_MAX];
+
+    for (int i = 0; i < PARTS; i++)
+        part[i] = d->repeats[i] ? median(d->seconds[i], rounds) : 0;
+    const bool blocked = part[PEER_BLOCKED] && (!part[PEER_LAST] || part[PEER_BLOCKED] < part[PEER_LAST]);
+    const int peer = PEER_LAST + blocked, order = PEER_LAST_ORDER + blocked;
+    for (int r = 0; r < rounds; r++) {
+        const double own = d->seconds[OWN][r];
+        ratio[r] = d->seconds[peer][r] / own;
+        ordered[r] = (d->seconds[peer][r] + d->seconds[order][r]) / (own + d->seconds[OWN_ORDER][r]);
+    }
+    return (struct score){.own = part[OWN],
+                          .own_order = part[OWN_ORDER],
+                          .peer = part[peer],
+                          .peer_order = part[order],
+                          .ratio = median(ratio, rounds),
+                          .ordered = median(ordered, rounds),
+                          .blocked = blocked};
+}
+
+static void score_print(const struct score *s, const char *name, const char *dir, const char *kernel,
+                        const struct options *o)
+{
+    if (o->json) {
+        printf("{\"name\": \"%s\", \"dir\": \"%s\", \"own\": %.4g, \"own_order\": %.4g, \"gflops\": %.4g",
+               name, dir, s->own, s->own_order, s->flops / s->own / 1e9);
+        if (s->peer)
+            printf(", \"peer\": %.4g, \"peer_order\": %.4g, \"ratio\": %.3f, \"ordered\": %.3f, \"kernel\": "
+                   "\"%s\"",
+                   s->peer, s->peer_order, s->ratio, s->ordered, kernel);
+        printf("}\n");
+    } else {
+        printf("%-26s %-10s %9.3f ms + %7.3f %6.1f GF/s", name, dir, 1e3 * s->own, 1e3 * s->own_order,
+               s->flops / s->own / 1e9);
+        if (s->peer)
+            printf(" | peer %9.3f + %7.3f %-7s %-26s %5.2f %5.2f%s", 1e3 * s->peer, 1e3 * s->peer_order,
+                   s->blocked ? "blocked" : "last", kernel, s->ratio, s->ordered, s->ratio < 0.9 ? " <" : "");
+        printf("\n");
+    }
+    fflush(stdout);
+}
+
+static const char *const directions[] = {"forward", "by data", "by weights"};
+
+/* Measures and prints one shape in one direction. */
+static struct score line_run(const struct kernel_table *t, const struct line *l, enum conv_dir dir,
+                             const struct options *o)
+{
+    struct duel d = {.table = t, .shape = line_shape(l), .dir = dir};
+    struct operands operands = operands_new(&d.shape, t->real_bytes);
+
+    duel_make(&d, o, &operands);
+    duel_run(&d, o);
+    struct score s = score_of(&d, o->rounds);
+    s.flops = flops(&d.shape);
+    score_print(&s, l->name, directions[dir], d.peers[s.blocked] ? conv_peer_kernel(d.peers[s.blocked]) : "",
+                o);
+    duel_free(&d);
+    operands_free(&operands);
+    return s;
+}
+
+/* Times `count` layers of a shape. */
+static void sum_add(struct score *sum, const struct score *s, int count)
+{
+    sum->own += count * s->own;
+    sum->own_order += count * s->own_order;
+    sum->peer += count * s->peer;
+    sum->peer_order += count * s->peer_order;
+    sum->flops += count * s->flops;
+}
 
 static struct options options_read(int argc, char **argv)
 {
-    struct options o = {.threads = 1, .rounds = 3, .name = "", .avx512 = cpu_best() == CPU_AVX512};
+    struct options o = {.threads = 1, .rounds = 5, .name = "", .avx512 = cpu_best() == CPU_AVX512};
     int c;
 
-    while ((c = getopt(argc, argv, "t:r:i:n:ds")) != -1)
+    while ((c = getopt(argc, argv, "t:r:i:n:djs")) != -1)
         switch (c) {
         case 't':
             o.threads = atoi(optarg);
@@ -332,6 +345,9 @@ static struct options options_read(int argc, char **argv)
         case 'n':
             o.name = optarg;
             break;
+        case 'j':
+            o.json = true;
+            break;
         case 'd':
             o.f64 = true;
             break;
@@ -341,6 +357,8 @@ static struct options options_read(int argc, char **argv)
         default:
             exit(2);
         }
+    if (o.rounds < 1 || o.rounds > ROUNDS_MAX || o.threads < 1)
+        exit(2);
     return o;
 }
 
@@ -351,16 +369,27 @@ int main(int argc, char **argv)
     const struct line *lines = o.step ? step : classes;
     const int count = o.step ? (int)(sizeof step / sizeof *step) : (int)(sizeof classes / sizeof *classes);
     const char *peer = o.f64 ? NULL : conv_peer_open(o.avx512);
-    double sum = 0;
+    struct score sum[3] = {{0}};
 
     o.peer = peer != NULL;
     omp_set_num_threads(o.threads);
-    printf("%s %s, %d threads, peak %.0f GFLOP/s, beside %s\n", t->isa, o.f64 ? "f64" : "f32", o.threads,
-           peak(&o), peer ? peer : "nothing");
+    if (o.json)
+        printf("{\"isa\": \"%s\", \"threads\": %d, \"peak\": %.4g, \"peer\": \"%s\"}\n", t->isa, o.threads,
+               peak(&o), peer ? peer : "none");
+    else
+        printf("%s %s, %d threads, peak %.0f GFLOP/s, beside %s\n", t->isa, o.f64 ? "f64" : "f32", o.threads,
+               peak(&o), peer ? peer : "nothing");
     for (int i = 0; i < count; i++)
-        if (strstr(lines[i].name, o.name))
-            sum += line_run(t, &lines[i], &o);
-    if (o.step)
-        printf("sum of all layers, three directions: %.2f s\n", sum);
+        for (enum conv_dir dir = CONV_FORWARD; dir <= CONV_DW && strstr(lines[i].name, o.name); dir++) {
+            if (lines[i].first && dir == CONV_DX)
+                continue;
+            const struct score s = line_run(t, &lines[i], dir, &o);
+            sum_add(&sum[dir], &s, lines[i].count);
+        }
+    for (int dir = 0; dir < 3 && o.step; dir++) {
+        sum[dir].ratio = sum[dir].peer / sum[dir].own;
+        sum[dir].ordered = (sum[dir].peer + sum[dir].peer_order) / (sum[dir].own + sum[dir].own_order);
+        score_print(&sum[dir], "all layers", directions[dir], "", &o);
+    }
     return 0;
 }

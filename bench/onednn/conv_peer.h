@@ -14,6 +14,8 @@ const char *conv_peer_open(bool avx512);
 struct conv_peer *conv_peer_new(const struct conv_shape *s, enum conv_dir dir, bool blocked);
 const char *conv_peer_kernel(const struct conv_peer *p); /* which of its kernels it chose */
 void conv_peer_run(struct conv_peer *p);
+/* Weights from (Co, Ci, kD, kH, kW) to the peer's order; by weights, back. */
+void conv_peer_order(struct conv_peer *p);
 void conv_peer_free(struct conv_peer *p); /* NULL: nothing */
 
 #endif

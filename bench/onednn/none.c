@@ -25,6 +25,11 @@ void conv_peer_run(struct conv_peer *p)
     (void)p;
 }
 
+void conv_peer_order(struct conv_peer *p)
+{
+    (void)p;
+}
+
 void conv_peer_free(struct conv_peer *p)
 {
     (void)p;

@@ -14,8 +14,9 @@ struct operand {
 
 struct conv_peer {
     dnnl_primitive_t run;
-    struct operand operand[3]; /* x, w, y */
-    dnnl_exec_arg_t args[3];
+    dnnl_primitive_t order;    /* of the weights */
+    struct operand operand[4]; /* x, w, y, w in plain order */
+    dnnl_exec_arg_t args[3], order_args[2];
     char kernel[64];
 };
 
@@ -103,9 +104,8 @@ static dnnl_status_t describe(const struct problem *p, enum conv_dir dir, const 
     return status;
 }
 
-static struct operand operand_new(dnnl_primitive_desc_t desc, dnnl_query_t what)
+static struct operand operand_new(const_dnnl_memory_desc_t d)
 {
-    const_dnnl_memory_desc_t d = dnnl_primitive_desc_query_md(desc, what, 0);
     struct operand o = {.bytes = dnnl_memory_desc_get_size(d)};
     float *p = o.data = mem_big_new(o.bytes);
 
@@ -131,9 +131,25 @@ static void operands_make(struct conv_peer *p, enum conv_dir dir, dnnl_primitive
     };
 
     for (int i = 0; i < 3; i++) {
-        p->operand[i] = operand_new(desc, what[dir][i]);
+        p->operand[i] = operand_new(dnnl_primitive_desc_query_md(desc, what[dir][i], 0));
         p->args[i] = (dnnl_exec_arg_t){arg[dir][i], p->operand[i].memory};
     }
+}
+
+/* The order of the weights from or, by weights, to the framework's. */
+static void order_make(struct conv_peer *p, enum conv_dir dir, const_dnnl_memory_desc_t own,
+                       const_dnnl_memory_desc_t plain)
+{
+    const int from = dir == CONV_DW ? 1 : 3, to = 4 - from;
+    dnnl_primitive_desc_t desc;
+
+    p->operand[3] = operand_new(plain);
+    must(dnnl_reorder_primitive_desc_create(&desc, from == 1 ? own : plain, engine, from == 1 ? plain : own,
+                                            engine, NULL));
+    must(dnnl_primitive_create(&p->order, desc));
+    p->order_args[0] = (dnnl_exec_arg_t){DNNL_ARG_FROM, p->operand[from].memory};
+    p->order_args[1] = (dnnl_exec_arg_t){DNNL_ARG_TO, p->operand[to].memory};
+    dnnl_primitive_desc_destroy(desc);
 }
 
 struct conv_peer *conv_peer_new(const struct conv_shape *s, enum conv_dir dir, bool blocked)
@@ -144,6 +160,11 @@ struct conv_peer *conv_peer_new(const struct conv_shape *s, enum conv_dir dir, b
     dnnl_memory_desc_t d[3] = {desc_new(problem.x, problem.rank, tag),
                                desc_new(problem.w, problem.rank + (s->groups > 1), dnnl_format_tag_any),
                                desc_new(problem.y, problem.rank, tag)};
+    const int w_rank = problem.rank + (s->groups > 1);
+    dnnl_memory_desc_t plain = desc_new(problem.w, w_rank,
+                                        w_rank == 4   ? dnnl_abcd
+                                        : w_rank == 5 ? dnnl_abcde
+                                                      : dnnl_abcdef);
     dnnl_primitive_desc_t desc;
     struct conv_peer *p = NULL;
 
@@ -156,10 +177,13 @@ struct conv_peer *conv_peer_new(const struct conv_shape *s, enum conv_dir dir, b
         must(dnnl_primitive_desc_query(desc, dnnl_query_impl_info_str, 0, &kernel));
         snprintf(p->kernel, sizeof p->kernel, "%s", kernel);
         operands_make(p, dir, desc);
+        const dnnl_query_t w = dir == CONV_DW ? dnnl_query_diff_weights_md : dnnl_query_weights_md;
+        order_make(p, dir, dnnl_primitive_desc_query_md(desc, w, 0), plain);
         dnnl_primitive_desc_destroy(desc);
     }
     for (int i = 0; i < 3; i++)
         dnnl_memory_desc_destroy(d[i]);
+    dnnl_memory_desc_destroy(plain);
     return p;
 }
 
@@ -174,12 +198,19 @@ void conv_peer_run(struct conv_peer *p)
     must(dnnl_stream_wait(stream));
 }
 
+void conv_peer_order(struct conv_peer *p)
+{
+    must(dnnl_primitive_execute(p->order, stream, 2, p->order_args));
+    must(dnnl_stream_wait(stream));
+}
+
 void conv_peer_free(struct conv_peer *p)
 {
     if (!p)
         return;
     dnnl_primitive_destroy(p->run);
-    for (int i = 0; i < 3; i++) {
+    dnnl_primitive_destroy(p->order);
+    for (int i = 0; i < 4; i++) {
         dnnl_memory_destroy(p->operand[i].memory);
         mem_big_free(p->operand[i].data, p->operand[i].bytes);
     }
