@@ -1,14 +1,14 @@
 /* Speed of the convolution kernels, per shape and direction, beside the measured peak of fused multiply-adds
  * and, where cmake was told where oneDNN is, beside its better layout (channels-last or blocked).
  *
- *     bench_conv [-t threads] [-r rounds] [-i avx2|avx512] [-d] [-j] [-n text] [-s]
+ *     bench_conv [-t threads] [-r rounds] [-i avx2|avx512] [-d] [-j] [-x] [-n text] [-k text] [-s]
  *
- * -n: only shapes whose name holds the text; -d: f64, without the peer; -j: JSON, a line each; -s: the layers
- * of nnU-Net (5 stages, 4 x 96^3, batch 2) and their sums. With one thread, processor time counts, so that a
- * busy machine does little harm. Own and the peer's runs alternate, each long enough to be timed; times and
- * ratios are medians over the rounds. Weights are in the order that the kernels want, as in a program, where
- * packing is a step of its own; what ordering them costs stands apart, and inside where our kernel does it
- * itself. `ordered` is the ratio with both sides' ordering. */
+ * -n, -k: only shapes, only directions whose name holds the text; -x: without the peer; -d: f64, without it;
+ * -j: JSON, a line each; -s: the layers of nnU-Net (5 stages, 4 x 96^3, batch 2) and their sums. With one
+ * thread, processor time counts, so that a busy machine does little harm. Own and the peer's runs alternate,
+ * each long enough to be timed; times and ratios are medians over the rounds. Weights are in the order that
+ * the kernels want, as in a program, where packing is a step of its own; what ordering them costs stands
+ * apart, and inside where our kernel does it itself. `ordered` is the ratio with both sides' ordering. */
 #include "base/cpu.h"
 #include "backend/kernels.h"
 #include "base/mem.h"
@@ -26,7 +26,7 @@
 struct options {
     int threads, rounds;
     bool avx512, f64, step, peer, json;
-    const char *name;
+    const char *name, *direction;
 };
 
 static double now(const struct options *o)
@@ -328,10 +328,15 @@ static void sum_add(struct score *sum, const struct score *s, int count)
 
 static struct options options_read(int argc, char **argv)
 {
-    struct options o = {.threads = 1, .rounds = 5, .name = "", .avx512 = cpu_best() == CPU_AVX512};
+    struct options o = {.threads = 1,
+                        .rounds = 5,
+                        .peer = true,
+                        .name = "",
+                        .direction = "",
+                        .avx512 = cpu_best() == CPU_AVX512};
     int c;
 
-    while ((c = getopt(argc, argv, "t:r:i:n:djs")) != -1)
+    while ((c = getopt(argc, argv, "t:r:i:n:k:djsx")) != -1)
         switch (c) {
         case 't':
             o.threads = atoi(optarg);
@@ -344,6 +349,12 @@ static struct options options_read(int argc, char **argv)
             break;
         case 'n':
             o.name = optarg;
+            break;
+        case 'k':
+            o.direction = optarg;
+            break;
+        case 'x':
+            o.peer = false;
             break;
         case 'j':
             o.json = true;
@@ -368,7 +379,7 @@ int main(int argc, char **argv)
     const struct kernel_table *t = kernel_table_get(o.avx512, o.f64);
     const struct line *lines = o.step ? step : classes;
     const int count = o.step ? (int)(sizeof step / sizeof *step) : (int)(sizeof classes / sizeof *classes);
-    const char *peer = o.f64 ? NULL : conv_peer_open(o.avx512);
+    const char *peer = o.f64 || !o.peer ? NULL : conv_peer_open(o.avx512);
     struct score sum[3] = {{0}};
 
     o.peer = peer != NULL;
@@ -381,7 +392,7 @@ int main(int argc, char **argv)
                peak(&o), peer ? peer : "nothing");
     for (int i = 0; i < count; i++)
         for (enum conv_dir dir = CONV_FORWARD; dir <= CONV_DW && strstr(lines[i].name, o.name); dir++) {
-            if (lines[i].first && dir == CONV_DX)
+            if ((lines[i].first && dir == CONV_DX) || !strstr(directions[dir], o.direction))
                 continue;
             const struct score s = line_run(t, &lines[i], dir, &o);
             sum_add(&sum[dir], &s, lines[i].count);

@@ -1,4 +1,5 @@
 #include "backend/isa/conv.h"
+#include "backend/isa/lane.h"
 #include "backend/isa/pack.h"
 #include <omp.h>
 #include <string.h>
@@ -14,7 +15,10 @@
  *     +--------|_____|---+            kw * channels contiguous values of the buffer are one segment's k
  *
  * so that no tile is special. Rows above or below the volume that are zero are neither copied nor visited.
- * The copy pays without padding too: it reads memory in order, the micro-kernel would not. */
+ * The copy pays without padding too: it reads memory in order, the micro-kernel would not.
+ *
+ * Along w, taps that all positions of a row have come first; then, where padding is much of a row, each other
+ * tap for the positions that have it (a pass), else all taps at once, padding included. */
 struct direct {
     const struct conv_shape *s;
     struct conv_axis axis[3];
@@ -77,7 +81,8 @@ static void block_choose(struct direct *q)
         PLANES_MAX = 8,
         WIDTH_MIN = 64
     };
-    const int64_t panel = q->taps * q->depth * TILE_COLS * (int64_t)sizeof(REAL);
+    /* of no instruction set's width, because the block says which positions pass together */
+    const int64_t panel = q->taps * q->depth * 2 * LANES * (int64_t)sizeof(REAL);
     const int64_t limit = (panel > PANEL_BYTES ? 3 * BLOCK_BYTES : BLOCK_BYTES) / (int64_t)sizeof(REAL);
     const int64_t count[3] = {dest_count(&q->axis[0]), dest_count(&q->axis[1]), dest_count(&q->axis[2])};
     int64_t *b = q->block;
@@ -118,11 +123,11 @@ static void direct_plan(struct direct *q, const struct conv_shape *s, enum conv_
     q->cols = dir == CONV_DX ? s->ci : s->co;
     q->panels = ceil_div(q->cols, TILE_COLS);
     q->taps = conv_taps(s);
-    taps_choose(q);
     block_choose(q);
+    taps_choose(q);
     /* few blocks: let several tasks share one, each with its own copy and some of the panels */
     const int64_t tasks = s->n * q->blocks[0] * q->blocks[1] * q->blocks[2];
-    q->panel_parts = max64(1, min64(q->panels, ceil_div(4 * threads, tasks)));
+    q->panel_parts = threads == 1 ? 1 : max64(1, min64(q->panels, ceil_div(4 * threads, tasks)));
 
     q->list_bytes = list_bytes(q->taps);
     q->block_bytes = work_bytes(block_elements(q));
@@ -145,6 +150,8 @@ size_t conv_direct_scratch(const struct conv_shape *s, enum conv_dir dir, int th
 /* Where tap kw stands along w among the packed ones; -1 if no phase uses it. */
 static int64_t tap_place(const struct conv_axis *w, int64_t kw)
 {
+    if (!w->by_data || w->stride == 1)
+        return w->by_data ? w->kernel - 1 - kw : kw;
     for (int64_t f = 0; f < w->phases; f++) {
         const struct conv_phase p = conv_axis_phase(w, f);
         for (int64_t i = 0; i < p.taps; i++)
@@ -222,11 +229,21 @@ void conv_direct_pack(const struct conv_shape *s, enum conv_dir dir, const struc
 
 /* ---- one task ---- */
 
+/* Taps tap0 .. tap1 - 1 along w for the positions begin .. end - 1. */
+struct pass {
+    int64_t tap0, tap1, begin, end;
+};
+
+enum { PASSES_MAX = 8 };
+
 struct block {
     int64_t n, t0[3], t1[3]; /* sample; destination positions per phase */
     int64_t s0[3], s1[3];    /* source positions, of D and H without those of zeros */
     int64_t panel0, panel1;
     int64_t tap0, tap1; /* of a phase along d and h, at present */
+    struct pass pass;   /* at present */
+    bool first, last;   /* the first sums of the destination; the last ones of the first pass */
+    bool stream;
     int64_t row, plane; /* elements of the copy */
     REAL *copy;         /* from the source voxel (s0[0], s0[1], s0[2]) on */
     int64_t *a_seg, *b_seg;
@@ -293,8 +310,8 @@ static void block_load(const struct direct *q, struct block *b)
 }
 
 /* Segments of one destination row, of the present taps: the source rows that exist, each one segment if the
- * taps along w read contiguous values, else one per tap. Offsets are relative to the first source voxel along
- * w. Returns their number. */
+ * taps along w read contiguous values, else one per tap. Offsets are relative to tap 0's first source voxel
+ * along w. Returns their number. */
 static int64_t row_segments(const struct direct *q, const struct block *b, const struct conv_phase p[3],
                             const int64_t t[2], bool joined)
 {
@@ -312,7 +329,7 @@ static int64_t row_segments(const struct direct *q, const struct block *b, const
                 continue;
             const int64_t kd = p[0].tap0 + i * p[0].tap_step, kh = p[1].tap0 + j * p[1].tap_step;
             const int64_t taps = (kd * q->s->kernel[1] + kh) * q->s->kernel[2] + p[2].packed;
-            for (int64_t e = 0; e < (joined ? 1 : p[2].taps); e++) {
+            for (int64_t e = b->pass.tap0; e < (joined ? b->pass.tap0 + 1 : b->pass.tap1); e++) {
                 b->a_seg[count] =
                     (d - b->s0[0]) * b->plane + (h - b->s0[1]) * b->row + e * p[2].off_step * q->depth;
                 b->b_seg[count++] = (taps + e) * q->depth * TILE_COLS;
@@ -322,57 +339,107 @@ static int64_t row_segments(const struct direct *q, const struct block *b, const
     return count;
 }
 
-/* All rows of the block, for one phase and one panel, with the present taps. */
-static void panel_run(const struct direct *q, const struct block *b, const int64_t phase[3],
-                      const struct conv_phase p[3], int64_t panel)
+/* All rows of the block, for one phase and some panels, with the present taps. */
+static void panels_run(const struct direct *q, const struct block *b, const int64_t phase[3],
+                       const struct conv_phase p[3], const int64_t panel[2])
 {
-    const bool whole = b->tap0 == 0 && b->tap1 == p[0].taps * p[1].taps,
-               end = b->tap1 == p[0].taps * p[1].taps;
-    const int64_t t1[3] = {min64(b->t1[0], p[0].count), min64(b->t1[1], p[1].count),
-                           min64(b->t1[2], p[2].count)};
-    const bool joined = p[2].taps == 1 || (p[2].taps > 1 && p[2].off_step == 1);
-    const int64_t first = b->t0[2] * q->axis[2].step_in + p[2].off0 - b->s0[2];
-    const REAL *packed = q->packed + panel * q->taps * q->depth * TILE_COLS;
-    const int cols = (int)min64(q->cols - panel * TILE_COLS, TILE_COLS);
-    struct tile tile = {.depth = (joined ? p[2].taps : 1) * q->depth,
+    const int64_t t1[2] = {min64(b->t1[0], p[0].count), min64(b->t1[1], p[1].count)};
+    const struct pass *pass = &b->pass;
+    const bool joined = pass->tap1 - pass->tap0 == 1 || p[2].off_step == 1;
+    const int64_t first = pass->begin * q->axis[2].step_in + p[2].off0 - b->s0[2];
+    const int64_t size = q->taps * q->depth * TILE_COLS, col = panel[0] * TILE_COLS;
+    const int cols = (int)(min64(q->cols, panel[1] * TILE_COLS) - col);
+    struct tile tile = {.depth = (joined ? pass->tap1 - pass->tap0 : 1) * q->depth,
                         .a_seg = b->a_seg,
                         .b_seg = b->b_seg,
                         .a_row = q->axis[2].step_in * q->depth,
                         .a_step = 1,
                         .b_step = TILE_COLS,
+                        .b_next = size,
                         .c_row = q->axis[2].step_out * q->dest_pitch,
-                        .resume = b->tap0 > 0,
-                        .stream = q->stream && whole,
-                        .bias = q->bias && end ? q->bias + panel * TILE_COLS : NULL};
+                        .resume = !b->first,
+                        .stream = b->stream,
+                        .bias = q->bias && b->last ? q->bias + col : NULL};
 
-    if (t1[2] <= b->t0[2])
-        return;
     for (int64_t td = b->t0[0]; td < t1[0]; td++) {
         const int64_t d = phase[0] + td * q->axis[0].step_out;
         for (int64_t th = b->t0[1]; th < t1[1]; th++) {
             const int64_t h = phase[1] + th * q->axis[1].step_out;
-            const int64_t w = phase[2] + b->t0[2] * q->axis[2].step_out;
+            const int64_t w = phase[2] + pass->begin * q->axis[2].step_out;
             const int64_t voxel = ((b->n * q->axis[0].dest + d) * q->axis[1].dest + h) * q->axis[2].dest + w;
             tile.segments = row_segments(q, b, p, (const int64_t[2]){td, th}, joined);
-            tile_column(&tile, t1[2] - b->t0[2], cols, b->copy + first * q->depth, packed,
-                        q->dest + voxel * q->dest_pitch + panel * TILE_COLS);
+            tile_column(&tile, pass->end - pass->begin, cols, b->copy + first * q->depth,
+                        q->packed + panel[0] * size, q->dest + voxel * q->dest_pitch + col);
         }
     }
+}
+
+/* The positions among begin .. end - 1 for which tap e along w meets the source. */
+static struct pass pass_of(const struct conv_axis *a, const struct conv_phase *p, int64_t e,
+                           const int64_t t[2])
+{
+    const int64_t off = p->off0 + e * p->off_step;
+    const int64_t begin = off < 0 ? ceil_div(-off, a->step_in) : 0;
+    const int64_t end = off < a->source ? ceil_div(a->source - off, a->step_in) : 0;
+
+    return (struct pass){e, e + 1, max64(begin, t[0]), min64(end, t[1])};
+}
+
+/* The passes of positions t[0] .. t[1] - 1, the first of them for every position. More than one only where
+ * the products with padding cost more than reading and writing the sums once more, and more segments. */
+static int64_t passes_choose(const struct direct *q, const struct conv_phase p[3], const int64_t t[2],
+                             struct pass passes[PASSES_MAX])
+{
+    enum { SUM_COST = 8, SEGMENT_COST = 2 }; /* in products per sum */
+    const struct pass all = {0, p[2].taps, t[0], t[1]};
+    const int64_t segments = p[0].taps * p[1].taps;
+    int64_t count = 1, padding = 0;
+
+    passes[0] = (struct pass){0, 0, t[0], t[1]};
+    for (int64_t e = 0; e < p[2].taps; e++) {
+        const struct pass one = pass_of(&q->axis[2], &p[2], e, t);
+        padding += t[1] - t[0] - max64(one.end - one.begin, 0);
+        if (one.begin == t[0] && one.end == t[1]) {
+            passes[0].tap0 = passes[0].tap1 ? passes[0].tap0 : e;
+            passes[0].tap1 = e + 1;
+        } else if (one.begin < one.end) {
+            if (count == PASSES_MAX)
+                return passes[0] = all, 1;
+            passes[count++] = one;
+        }
+    }
+    const int64_t cost = (count - 1) * (SUM_COST + SEGMENT_COST * segments) * (t[1] - t[0]);
+    if (q->axis[2].outside || !passes[0].tap1 || padding * segments * q->depth <= cost)
+        return passes[0] = all, 1;
+    return count;
 }
 
 /* The block for one phase: parts of the taps, so that each part's weights serve all rows while in cache. */
 static void phase_run(const struct direct *q, struct block *b, const int64_t phase[3])
 {
     struct conv_phase p[3];
+    struct pass passes[PASSES_MAX];
     for (int i = 0; i < 3; i++)
         p[i] = conv_axis_phase(&q->axis[i], phase[i]);
     const int64_t taps = p[0].taps * p[1].taps, parts = max64(1, ceil_div(taps, q->part_taps));
+    const int64_t t[2] = {b->t0[2], min64(b->t1[2], p[2].count)};
 
-    for (int64_t i = 0; i < parts; i++) {
-        b->tap0 = taps * i / parts;
-        b->tap1 = taps * (i + 1) / parts;
-        for (int64_t panel = b->panel0; panel < b->panel1; panel++)
-            panel_run(q, b, phase, p, panel);
+    if (t[0] >= t[1])
+        return;
+    const int64_t count = passes_choose(q, p, t, passes);
+    for (int64_t i = 0; i < count * parts; i++) {
+        b->pass = passes[i / parts];
+        b->first = i == 0;
+        b->last = i == parts - 1;
+        b->stream = q->stream && count * parts == 1;
+        b->tap0 = taps * (i % parts) / parts;
+        b->tap1 = taps * (i % parts + 1) / parts;
+        const int64_t rows = b->pass.end - b->pass.begin;
+        for (int64_t panel[2] = {b->panel0}; panel[0] < b->panel1; panel[0] = panel[1]) {
+            const int64_t cols = min64(q->cols, b->panel1 * TILE_COLS) - panel[0] * TILE_COLS;
+            panel[1] = panel[0] + tile_panels(rows, cols);
+            panels_run(q, b, phase, p, panel);
+        }
     }
 }
 

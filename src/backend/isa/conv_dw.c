@@ -308,15 +308,19 @@ static void tap_add(const struct by_weights *q, const struct box *b, int64_t seg
                            .a_row = 1,
                            .a_step = q->s->stride[2] * q->s->ci,
                            .b_step = q->y_step,
+                           .b_next = q->in_place ? TILE_COLS : q->panel_size,
                            .c_row = q->s->co,
                            .add = !b->first};
 
-    for (int64_t j = b->panel0; j < b->panel1; j++)
+    for (int64_t j = b->panel0, take; j < b->panel1; j += take) {
+        const int64_t left = min64(q->s->co, b->panel1 * TILE_COLS) - j * TILE_COLS;
+        take = tile_panels(q->width, left);
         for (int64_t g = 0; g < q->groups; g++)
-            tile_column(&t, q->width, (int)min64(q->s->co - j * TILE_COLS, TILE_COLS),
+            tile_column(&t, q->width, (int)min64(left, take * TILE_COLS),
                         b->copy + g * q->s->dilation[2] * q->s->ci,
                         q->in_place ? (const REAL *)q->b->y + j * TILE_COLS : b->panels + j * q->panel_size,
                         dw + g * q->width * q->s->co + j * TILE_COLS);
+    }
 }
 
 /* dw (Co, kw*Ci) of one tap += rows of dy times columns of x's copy */
@@ -329,13 +333,16 @@ static void tap_add_exchanged(const struct by_weights *q, const struct box *b, i
                            .a_row = 1,
                            .a_step = q->y_step,
                            .b_step = q->s->stride[2] * q->s->ci,
+                           .b_next = TILE_COLS,
                            .c_row = q->groups * q->width,
                            .add = !b->first};
 
     for (int64_t g = 0; g < q->groups; g++)
-        for (int64_t j = 0; j < q->width; j += TILE_COLS)
-            tile_column(&t, q->s->co, (int)min64(q->width - j, TILE_COLS), q->in_place ? q->b->y : b->panels,
+        for (int64_t j = 0, cols; j < q->width; j += cols) {
+            cols = min64(q->width - j, tile_panels(q->s->co, q->width - j) * TILE_COLS);
+            tile_column(&t, q->s->co, (int)cols, q->in_place ? q->b->y : b->panels,
                         b->copy + g * q->s->dilation[2] * q->s->ci + j, dw + g * q->width + j);
+        }
 }
 
 static void box_run(const struct by_weights *q, const struct box *b, REAL *dw)

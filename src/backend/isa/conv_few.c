@@ -189,11 +189,15 @@ static void stretch_multiply(const struct few *q, const struct stretch *r)
                      .a_row = q->copies ? q->depth : q->source_pitch,
                      .a_step = 1,
                      .b_step = TILE_COLS,
+                     .b_next = panel_size,
                      .c_row = q->pitch};
 
-    for (int64_t j = 0; j < q->panels; j++)
-        tile_column(&t, r->u1 - r->u0, (int)min64(q->cols - j * TILE_COLS, TILE_COLS),
-                    q->copies ? r->copy : q->source, q->packed + j * panel_size, r->products + j * TILE_COLS);
+    for (int64_t j = 0, take; j < q->panels; j += take) {
+        const int64_t left = q->cols - j * TILE_COLS;
+        take = tile_panels(r->u1 - r->u0, left);
+        tile_column(&t, r->u1 - r->u0, (int)min64(left, take * TILE_COLS), q->copies ? r->copy : q->source,
+                    q->packed + j * panel_size, r->products + j * TILE_COLS);
+    }
 }
 
 /* sum[m] += the products of tap i for the destination column t; lanes behind the channels hold anything */

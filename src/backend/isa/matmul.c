@@ -202,20 +202,24 @@ static void block_multiply(const struct product *p, const struct part *q, int64_
                      .a_row = trans ? 1 : pitch,
                      .a_step = trans ? pitch : 1,
                      .b_step = p->in_place ? p->b->b_pitch : TILE_COLS,
+                     .b_next = p->in_place ? TILE_COLS : depth * TILE_COLS,
                      .c_row = q->c_pitch,
                      .add = !q->first,
                      .stream = q->stream};
 
     /* the next block of rows, a share with every panel: scattered reads of rows find no prefetcher */
     const int64_t next = trans || p->copy_a ? 0 : min64(ROW_BLOCK, p->s->m - q->row1);
-    for (int64_t j = q->panel0; j < q->panel1; j++) {
+    for (int64_t j = q->panel0, take; j < q->panel1; j += take) {
+        const int64_t left = min64(p->s->n, q->panel1 * TILE_COLS) - j * TILE_COLS;
+        take = tile_panels(rows, left);
         const int64_t begin = next * (j - q->panel0) / (q->panel1 - q->panel0);
-        const int64_t end = next * (j - q->panel0 + 1) / (q->panel1 - q->panel0);
+        const int64_t end = next * (j + take - q->panel0) / (q->panel1 - q->panel0);
         t.ahead = (struct ahead){a + (rows + begin) * pitch, end - begin, pitch, depth};
         t.bias = q->bias ? q->bias + j * TILE_COLS : NULL;
         const REAL *b = p->in_place ? q->b + k * p->b->b_pitch + j * TILE_COLS
                                     : panels + (j - q->panel0) * depth * TILE_COLS;
-        tile_column(&t, rows, panel_cols(p, j), a, b, c + q->row0 * q->c_pitch + j * TILE_COLS);
+        tile_column(&t, rows, (int)min64(left, take * TILE_COLS), a, b,
+                    c + q->row0 * q->c_pitch + j * TILE_COLS);
     }
 }
 

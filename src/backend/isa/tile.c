@@ -1,6 +1,8 @@
 #include "backend/isa/tile.h"
 #include "backend/isa/lane.h"
 
+enum { VECTORS_MAX = 4 };
+
 /* So many row pointers do not fit the general registers: rows are addressed from bases, five rows apart. */
 struct rows {
     const REAL *base[(TILE_ROWS_NARROW + 4) / 5];
@@ -14,15 +16,15 @@ ALWAYS_INLINE const REAL *row_at(const struct rows *p, const int r)
 }
 
 /* acc[r][v] += A[r][k] * B[k][v] for one k */
-ALWAYS_INLINE void step_add(vec acc[][2], const int rows, const int vectors, const struct rows *a, int64_t k,
-                            const REAL *b)
+ALWAYS_INLINE void step_add(vec acc[][VECTORS_MAX], const int rows, const int vectors, const struct rows *a,
+                            int64_t k, const REAL *b, int64_t b_next)
 {
-    vec bv[2];
+    vec bv[VECTORS_MAX];
 
     __asm__ volatile("" ::: "memory"); /* the next step's loads stay behind: there is no register for them */
     UNROLL
     for (int v = 0; v < vectors; v++)
-        bv[v] = vec_load(b + v * VEC_LANES);
+        bv[v] = vec_load(b + v / 2 * b_next + v % 2 * VEC_LANES);
     UNROLL
     for (int r = 0; r < rows; r++) {
         vec x = vec_set(row_at(a, r)[k]);
@@ -32,12 +34,12 @@ ALWAYS_INLINE void step_add(vec acc[][2], const int rows, const int vectors, con
     }
 }
 
-ALWAYS_INLINE void segment_add(vec acc[][2], const int rows, const int vectors, const bool row_form,
+ALWAYS_INLINE void segment_add(vec acc[][VECTORS_MAX], const int rows, const int vectors, const bool row_form,
                                const struct tile *t, const REAL *a, const REAL *b)
 {
     const int64_t row = row_form ? t->a_row : 1, step = row_form ? 1 : t->a_step;
     struct rows p = {.step = row, .step3 = 3 * row};
-    const int64_t depth = t->depth, b_step = t->b_step;
+    const int64_t depth = t->depth, b_step = t->b_step, next = t->b_next;
     const int unrolled = row_form ? 4 : 2;
     int64_t k = 0;
 
@@ -47,19 +49,19 @@ ALWAYS_INLINE void segment_add(vec acc[][2], const int rows, const int vectors, 
     for (; k + unrolled <= depth; k += unrolled) {
         UNROLL
         for (int i = 0; i < unrolled; i++, b += b_step)
-            step_add(acc, rows, vectors, &p, (k + i) * step, b);
+            step_add(acc, rows, vectors, &p, (k + i) * step, b, next);
     }
     if (row_form && k + 2 <= depth) {
         UNROLL
         for (int i = 0; i < 2; i++, b += b_step)
-            step_add(acc, rows, vectors, &p, k + i, b);
+            step_add(acc, rows, vectors, &p, k + i, b, next);
         k += 2;
     }
     if (k < depth)
-        step_add(acc, rows, vectors, &p, k * step, b);
+        step_add(acc, rows, vectors, &p, k * step, b, next);
 }
 
-ALWAYS_INLINE void bias_add(vec acc[][2], const int rows, const int vectors, const REAL *bias)
+ALWAYS_INLINE void bias_add(vec acc[][VECTORS_MAX], const int rows, const int vectors, const REAL *bias)
 {
     UNROLL
     for (int r = 0; r < rows; r++) {
@@ -72,7 +74,7 @@ ALWAYS_INLINE void bias_add(vec acc[][2], const int rows, const int vectors, con
 enum put { PUT_STORE, PUT_ADD, PUT_STREAM };
 
 /* Inlined with a constant `put`, and with a constant `last` where it is VEC_LANES. */
-ALWAYS_INLINE void block_put(vec acc[][2], const int rows, const int vectors, const int last,
+ALWAYS_INLINE void block_put(vec acc[][VECTORS_MAX], const int rows, const int vectors, const int last,
                              const enum put put, REAL *c, int64_t c_row)
 {
     UNROLL
@@ -91,8 +93,8 @@ ALWAYS_INLINE void block_put(vec acc[][2], const int rows, const int vectors, co
 }
 
 /* acc = what C holds; zeros for NULL */
-ALWAYS_INLINE void block_start(vec acc[][2], const int rows, const int vectors, const int last, const REAL *c,
-                               int64_t c_row)
+ALWAYS_INLINE void block_start(vec acc[][VECTORS_MAX], const int rows, const int vectors, const int last,
+                               const REAL *c, int64_t c_row)
 {
     UNROLL
     for (int r = 0; r < rows; r++) {
@@ -116,7 +118,7 @@ ALWAYS_INLINE void block_start(vec acc[][2], const int rows, const int vectors, 
 ALWAYS_INLINE void block_run(const int rows, const int vectors, const bool row_form, const struct tile *t,
                              int last, const REAL *a, const REAL *b, REAL *c)
 {
-    vec acc[TILE_ROWS_NARROW][2];
+    vec acc[TILE_ROWS_NARROW][VECTORS_MAX];
 
     block_start(acc, rows, vectors, last, t->resume ? c : NULL, t->c_row);
     const struct tile k = *t;
@@ -152,20 +154,28 @@ typedef void block_fn(const struct tile *t, int last, const REAL *a, const REAL 
 #define TO_14(f, v) TO_6(f, v) f(7, v) f(8, v) f(9, v) f(10, v) f(11, v) f(12, v) f(13, v) f(14, v)
 #ifdef ISA_AVX512
 #define WIDE(f) TO_14(f, 2)
+#define WIDE_3(f) TO_6(f, 3) f(7, 3) f(8, 3) f(9, 3)
+#define WIDE_4(f) TO_6(f, 4)
 #define NARROW(f)                                                                                            \
     TO_14(f, 1)                                                                                              \
     f(15, 1) f(16, 1) f(17, 1) f(18, 1) f(19, 1) f(20, 1) f(21, 1) f(22, 1) f(23, 1) f(24, 1) f(25, 1)       \
         f(26, 1) f(27, 1) f(28, 1)
 #else
 #define WIDE(f) TO_6(f, 2)
+#define WIDE_3(f) f(1, 3) f(2, 3) f(3, 3) f(4, 3)
+#define WIDE_4(f) f(1, 4) f(2, 4)
 #define NARROW(f) TO_6(f, 1) f(7, 1) f(8, 1) f(9, 1) f(10, 1) f(11, 1) f(12, 1)
 #endif
 
-WIDE(BLOCKS)
 NARROW(BLOCKS)
+WIDE(BLOCKS)
+WIDE_3(BLOCKS)
+WIDE_4(BLOCKS)
 
-static block_fn *const wide[TILE_ROWS][2] = {WIDE(ENTRY)};
-static block_fn *const narrow[TILE_ROWS_NARROW][2] = {NARROW(ENTRY)};
+/* [vectors - 1][rows - 1][row form] */
+static block_fn *const blocks[VECTORS_MAX][TILE_ROWS_NARROW][2] = {
+    {NARROW(ENTRY)}, {WIDE(ENTRY)}, {WIDE_3(ENTRY)}, {WIDE_4(ENTRY)}};
+static const int rows_most[VECTORS_MAX] = {TILE_ROWS_NARROW, TILE_ROWS, TILE_ROWS_3, TILE_ROWS_4};
 
 bool tile_may_stream(const REAL *c, int64_t c_row, int64_t cols, int64_t elements)
 {
@@ -173,12 +183,11 @@ bool tile_may_stream(const REAL *c, int64_t c_row, int64_t cols, int64_t element
            (uintptr_t)c % VEC_BYTES == 0;
 }
 
-void tile_block(const struct tile *t, int rows, int cols, const REAL *a, const REAL *b, REAL *c)
+int tile_panels(int64_t rows, int64_t cols)
 {
-    if (cols > VEC_LANES)
-        wide[rows - 1][t->a_step == 1](t, cols - VEC_LANES, a, b, c);
-    else
-        narrow[rows - 1][t->a_step == 1](t, cols, a, b, c);
+    if (cols <= TILE_COLS)
+        return 1;
+    return cols <= 3 * VEC_LANES || rows <= TILE_ROWS_4 ? 2 : 1;
 }
 
 /* Part i of `parts`. */
@@ -193,13 +202,14 @@ static void ahead_fetch(const struct ahead *a, int64_t i, int64_t parts)
 
 void tile_column(const struct tile *t, int64_t rows, int cols, const REAL *a, const REAL *b, REAL *c)
 {
-    const int64_t most = cols > VEC_LANES ? TILE_ROWS : TILE_ROWS_NARROW, blocks = (rows + most - 1) / most;
+    const int vectors = (cols + VEC_LANES - 1) / VEC_LANES, last = cols - (vectors - 1) * VEC_LANES;
+    const int64_t most = rows_most[vectors - 1], count = (rows + most - 1) / most;
     int64_t r = 0;
 
-    for (int64_t i = 0; i < blocks; i++) {
-        int64_t height = (rows - r + blocks - i - 1) / (blocks - i);
-        ahead_fetch(&t->ahead, i, blocks);
-        tile_block(t, (int)height, cols, a + r * t->a_row, b, c + r * t->c_row);
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t height = (rows - r + count - i - 1) / (count - i);
+        ahead_fetch(&t->ahead, i, count);
+        blocks[vectors - 1][height - 1][t->a_step == 1](t, last, a + r * t->a_row, b, c + r * t->c_row);
         r += height;
     }
 }

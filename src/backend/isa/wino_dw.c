@@ -21,6 +21,8 @@ enum {
     CHUNK_BLOCKS = 4,       /* of a chunk, at least */
     PARTIAL_MAX = 16 << 20, /* elements of all partial sums */
     SLAB = 32,              /* channels of a task that transforms a part of a shared block */
+    TAPS_MAX = 27,
+    COLUMNS = 64, /* of y, whose weights are turned at a time */
 };
 
 struct job {
@@ -33,7 +35,8 @@ struct job {
     size_t partial_bytes, u_bytes, v_bytes, sum_bytes, thread_bytes;
     /* set for a run */
     struct wino_source x, dy;
-    REAL *partial; /* (chunks, taps, Ci, Co) */
+    REAL *w;       /* (Co, Ci, taps) */
+    REAL *partial; /* (chunks, taps, Ci, Co) if chunked */
     char *work;    /* U, V and S, of a thread or of the team */
 };
 
@@ -62,7 +65,7 @@ static void job_plan(struct job *j, const struct wino *q)
     j->sum_point = wino_point_step(j->pairs);
     j->u_point = wino_point_step(j->block * q->piece * q->depth);
     j->v_point = wino_point_step(j->block * q->piece * q->cols);
-    j->partial_bytes = work_bytes(j->chunks * j->taps * j->pairs);
+    j->partial_bytes = j->chunked ? work_bytes(j->chunks * j->taps * j->pairs) : 0;
     j->u_bytes = work_bytes(j->u_point * q->points);
     j->v_bytes = work_bytes(j->v_point * q->points);
     j->sum_bytes = work_bytes(j->sum_point * q->points);
@@ -130,13 +133,21 @@ static void point_multiply(const struct job *j, const struct space *s, int64_t t
                     s->v + point * j->v_point + c, s->sum + point * j->sum_point + c);
 }
 
-/* G' of one row of S (one channel of x): partial[tap][ci][co] */
-static void row_finish(const struct job *j, const struct space *s, REAL *partial, int64_t ci)
+/* G' of some columns of one row of S (one channel of x): to[tap][column], taps `step` apart */
+static void row_finish(const struct job *j, const REAL *sum, int64_t count, REAL *to, int64_t step)
 {
-    const int64_t at = ci * j->q->cols;
+    for (int64_t c = 0; c < count; c += VEC_LANES)
+        j->t->weight_sum(sum + c, j->sum_point, to + c, step);
+}
 
-    for (int64_t c = at; c < at + j->q->cols; c += VEC_LANES)
-        j->t->weight_sum(s->sum + c, j->sum_point, partial + c, j->pairs);
+/* w of one channel of x and `count` channels of y from c on, by way of a small block: the rows of w lie at
+ * distances that share a cache set. */
+static void weights_put(const struct job *j, const REAL *block, int64_t ci, const int64_t c[2])
+{
+    const int64_t step = j->q->depth * j->taps;
+
+    pack_transpose(j->w + c[0] * step + ci * j->taps, step, block, COLUMNS,
+                   (const int64_t[2]){j->taps, c[1] - c[0]});
 }
 
 static void chunk_run(const struct job *j, int64_t chunk)
@@ -155,8 +166,9 @@ static void chunk_run(const struct job *j, int64_t chunk)
         for (int64_t p = 0; p < q->points; p++)
             point_multiply(j, &s, wino_tiles(j->q, first, pieces), p, b > begin);
     }
+    REAL *to = j->partial + chunk * j->taps * j->pairs;
     for (int64_t ci = 0; ci < q->depth; ci++)
-        row_finish(j, &s, j->partial + chunk * j->taps * j->pairs, ci);
+        row_finish(j, s.sum + ci * q->cols, q->cols, to + ci * q->cols, j->pairs);
 }
 
 /* Called by every thread of a team. */
@@ -183,24 +195,31 @@ static void team_run(const struct job *j)
         for (int64_t p = 0; p < q->points; p++)
             point_multiply(j, &s, wino_tiles(j->q, first, pieces), p, b > 0);
     }
-#pragma omp for schedule(static)
-    for (int64_t ci = 0; ci < q->depth; ci++)
-        row_finish(j, &s, j->partial, ci);
+#pragma omp for schedule(static) collapse(2)
+    for (int64_t c = 0; c < q->cols; c += COLUMNS)
+        for (int64_t ci = 0; ci < q->depth; ci++) {
+            const int64_t range[2] = {c, min64(c + COLUMNS, q->cols)};
+            REAL block[TAPS_MAX][COLUMNS];
+            row_finish(j, s.sum + ci * q->cols + c, range[1] - c, block[0], COLUMNS);
+            weights_put(j, block[0], ci, range);
+        }
 }
 
-/* dw (Co, Ci, taps) of one channel of y: the chunks' sums in order. */
-static void weights_write(const struct job *j, REAL *w, int64_t co)
+/* One channel of x: the chunks' sums in order. */
+static void chunks_add(const struct job *j, int64_t ci)
 {
-    const int64_t ci_count = j->q->depth, cols = j->q->cols;
-
-    for (int64_t ci = 0; ci < ci_count; ci++)
+    for (int64_t c = 0; c < j->q->cols; c += COLUMNS) {
+        const int64_t range[2] = {c, min64(c + COLUMNS, j->q->cols)};
+        REAL block[TAPS_MAX][COLUMNS];
         for (int t = 0; t < j->taps; t++) {
-            const REAL *from = j->partial + t * j->pairs + ci * cols + co;
-            REAL sum = from[0];
+            const REAL *from = j->partial + t * j->pairs + ci * j->q->cols + c;
+            memcpy(block[t], from, (size_t)(range[1] - c) * sizeof(REAL));
             for (int64_t g = 1; g < j->chunks; g++)
-                sum += from[g * j->taps * j->pairs];
-            w[(co * ci_count + ci) * j->taps + t] = sum;
+                for (int64_t i = 0; i < range[1] - c; i++)
+                    block[t][i] += from[g * j->taps * j->pairs + i];
         }
+        weights_put(j, block[0], ci, range);
+    }
 }
 
 void wino_dw_run(const struct wino *q, const struct conv_buf *b)
@@ -210,6 +229,7 @@ void wino_dw_run(const struct wino *q, const struct conv_buf *b)
     job_plan(&j, q);
     j.x = (struct wino_source){.data = b->x, .pitch = b->x_pitch, .channels = q->depth, .stage = b->x_stage};
     j.dy = (struct wino_source){.data = b->y, .pitch = b->y_pitch, .channels = q->cols};
+    j.w = b->w;
     j.partial = b->work;
     j.work = (char *)b->work + j.partial_bytes;
 #pragma omp parallel num_threads(b->threads)
@@ -218,11 +238,11 @@ void wino_dw_run(const struct wino *q, const struct conv_buf *b)
 #pragma omp for schedule(dynamic)
             for (int64_t i = 0; i < j.chunks; i++)
                 chunk_run(&j, i);
+#pragma omp for schedule(static)
+            for (int64_t ci = 0; ci < q->depth; ci++)
+                chunks_add(&j, ci);
         } else {
             team_run(&j);
         }
-#pragma omp for schedule(static)
-        for (int64_t co = 0; co < q->cols; co++)
-            weights_write(&j, b->w, co);
     }
 }
