@@ -276,3 +276,26 @@ failed:
     alignment_free(&a);
     return err;
 }
+
+/* Nodes of the working lattice before it is cropped to the body. */
+static uint64_t working_nodes(const struct grid *g, double spacing)
+{
+    double n = 1;
+
+    for (int a = 0; a < 3; a++)
+        n *= floor((double)(g->dims[a] - 1) * g->spacing[a] / spacing) + 1;
+    return n < 0x1p62 ? (uint64_t)n : UINT64_MAX >> 2;
+}
+
+struct align_bytes align_memory(const struct grid *fixed, const struct grid *moving, double spacing)
+{
+    /* A node of level 0: features and their pyramid 18.3, both masks 2; while they are made 33 more (HU,
+     * body, six shifts, scratch). The field: 3 floats for each of its nodes, an eighth as many. */
+    enum { KEPT = 21, MAKING = 33, FIELD = 12, DENSITY = 8, WARPED = 19, STEPS = 8 };
+    double h = spacing > 0 ? spacing : spacing_default;
+    uint64_t f = working_nodes(fixed, h), m = working_nodes(moving, h), map = FIELD * (f / DENSITY + 1);
+    uint64_t features = KEPT * f + MAKING * (f > m ? f : m) + KEPT * m;
+    uint64_t field = (KEPT + WARPED) * f + KEPT * m + STEPS * map;
+
+    return (struct align_bytes){.peak = features > field ? features : field, .map = map};
+}

@@ -45,6 +45,12 @@ struct alignment {
  * the reason; ERR_STOPPED if *stop is set. */
 MUST_USE enum err align_run(struct alignment *out, const struct volume *fixed, const struct volume *moving,
                             const struct align_options *o);
+/* Most bytes that align_run takes beside its images, and what the map that it finds keeps, from the geometry
+ * alone. spacing as in the options. */
+struct align_bytes {
+    uint64_t peak, map;
+};
+struct align_bytes align_memory(const struct grid *fixed, const struct grid *moving, double spacing);
 /* Every 2^level-th node of a mask along each axis; *out is freed with mem_free. */
 MUST_USE enum err align_coarse_mask(uint8_t **out, const uint8_t *mask, const int64_t size[3], int level);
 void alignment_free(struct alignment *a); /* accepts a zeroed struct */

@@ -1,4 +1,5 @@
 #include "data/place.h"
+#include "align/warp.h"
 #include "base/str.h"
 #include "image/resample.h"
 #include <math.h>
@@ -130,14 +131,41 @@ done:
     return err;
 }
 
+/* The phase through its transform, interpolated once. */
+static enum err move_phase(struct placed *out, const char *path, const struct transform *t,
+                           const struct volume *reference, const struct prepare_options *o, struct notes *n)
+{
+    struct nifti_options read = reading(o, true);
+    struct grid ras = grid_to_ras(&reference->grid);
+    struct mapper_tally tally = {0};
+    struct volume *v = NULL, *valid = NULL;
+    struct warp w = {.t = t, .to = &ras, .how = WARP_LINEAR};
+    int64_t inside = 0, count = grid_count(&ras);
+    enum err err;
+
+    TRY(nifti_load_hu(&v, path, &read, n));
+    w.in = v;
+    err = warp_volume(&out->hu, &valid, &w, &tally);
+    volume_free(v);
+    TRY(err);
+    for (int64_t i = 0; i < count; i++)
+        inside += ((const uint8_t *)valid->data)[i];
+    out->inside = (double)inside / (double)count;
+    volume_free(valid);
+    return ERR_OK;
+}
+
 enum err place_phase(struct placed *out, const struct case_files *c, int channel,
                      const struct volume *reference, const struct prepare_options *o, struct notes *n)
 {
     struct nifti_options read = reading(o, false);
+    const struct transform *t = o->transform ? o->transform[channel] : NULL;
     struct volume *header = NULL, *v = NULL;
     bool here, lost;
 
     *out = (struct placed){.inside = 1};
+    if (t && t->count)
+        return move_phase(out, c->phase[channel], t, reference, o, n);
     TRY(nifti_load_grid(&header, c->phase[channel], &read, NULL));
     here = channel == c->reference || same_place(&header->grid, &reference->grid);
     lost = !o->assume_scanner && (!nifti_form_used(header) || !nifti_form_used(reference)) &&

@@ -6,6 +6,7 @@
 #include "data/export.h"
 #include "data/sliding.h"
 #include "stage/predict_record.h"
+#include "stage/register_case.h"
 #include <string.h>
 
 enum { PROGRAM_BYTES = 64 << 20 };
@@ -55,16 +56,22 @@ enum err predict_memory(struct predict_bytes *b, const struct case_files *c, con
     const struct plan *p = &o->net->plan;
     struct sliding s = windows(o);
     struct predict_bytes r = {0};
+    struct register_case_bytes align;
 
     TRY(prepare_memory(&r.grids, c, p, &o->prepare));
     const struct grid *from = &r.grids.grid, *to = &r.grids.ras;
     const int64_t size[3] = {from->dims[2], from->dims[1], from->dims[0]};
     uint64_t mask = (uint64_t)grid_count(to);
+    if (o->align) {
+        TRY(register_case_memory(&align, c, &o->prepare));
+        r.align = align.peak + o->net->bytes;
+        r.grids.peak += align.kept + (uint64_t)grid_count(&r.grids.ras); /* maps, and where a phase is seen */
+    }
     r.prepare = r.grids.peak + o->net->bytes;
     r.windows = r.grids.kept + sliding_bytes(size, p->phases, &s) + export_bytes(from, to, p->classes) +
                 o->net->bytes;
     r.finish = mask + larger(export_keep_liver_bytes(to), 3 * mask) + o->net->bytes;
-    r.peak = larger(r.prepare, larger(r.windows, r.finish)) + PROGRAM_BYTES;
+    r.peak = larger(larger(r.align, r.prepare), larger(r.windows, r.finish)) + PROGRAM_BYTES;
     *b = r;
     return ERR_OK;
 }
@@ -143,14 +150,35 @@ done:
     return err;
 }
 
+/* Registers and prepares: what a network may see of the case. */
+static enum err prepare_phases(struct predict_record *r, struct prepared **p, struct case_files *c,
+                               const struct predict_options *o, struct notes *notes)
+{
+    const struct case_register_job job = {&o->prepare, o->progress, o->stop, notes};
+    struct prepare_options prepare = o->prepare;
+    enum err err;
+
+    if (o->align) {
+        TRY(register_case(&r->alignment, c, &job));
+        prepare.transform = (const struct transform *const *)r->alignment.transform;
+    }
+    err = prepare_case(p, c, &o->net->plan, &prepare, notes);
+    register_case_drop_maps(&r->alignment);
+    TRY(err);
+    r->prepared = *p;
+    for (int i = 0; i < (*p)->phases; i++)
+        r->used[i] = (*p)->phase[i] != NULL;
+    return ERR_OK;
+}
+
 enum err predict_case(json_t **record, const struct case_files *files, const struct predict_options *o,
                       const char *mask_path)
 {
-    struct case_files c = *files;
+    struct case_files c = *files; /* loses the label and the phases that do not fit */
     struct notes notes = {0};
     struct prepared *p = NULL;
     struct volume *mask = NULL;
-    struct predict_record r = {.files = &c, .options = o, .notes = &notes, .mask_path = mask_path};
+    struct predict_record r = {.files = files, .options = o, .notes = &notes, .mask_path = mask_path};
     double start = clock_now();
     enum err err;
 
@@ -158,10 +186,7 @@ enum err predict_case(json_t **record, const struct case_files *files, const str
     if (c.bad)
         return err_set(ERR_INPUT, "%s", c.bad);
     TRY(check_memory(&r.bytes, &c, o));
-    TRY_OR(done, prepare_case(&p, &c, &o->net->plan, &o->prepare, &notes));
-    r.prepared = p;
-    for (int i = 0; i < p->phases; i++)
-        r.used[i] = p->phase[i] != NULL;
+    TRY_OR(done, prepare_phases(&r, &p, &c, o, &notes));
     r.seconds_prepare = clock_now() - start;
     TRY_OR(done, segment(&mask, p, o));
     r.mask = mask;
@@ -173,6 +198,7 @@ enum err predict_case(json_t **record, const struct case_files *files, const str
         *record = NULL;
     }
 done:
+    register_case_free(&r.alignment);
     volume_free(mask);
     prepared_free(p);
     notes_clear(&notes);

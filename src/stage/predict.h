@@ -1,5 +1,6 @@
-/* From the files of a case to its mask: prepare in memory, slide the network over it, carry the logits home,
- * keep tumour inside the liver, save. Memory is known before the start (predict_memory) and stays there. */
+/* From the files of a case to its mask: register its phases, prepare in memory, slide the network over it,
+ * carry the logits home, keep tumour inside the liver, save. Memory is known before the start
+ * (predict_memory) and stays there. */
 #ifndef D4M_STAGE_PREDICT_H
 #define D4M_STAGE_PREDICT_H
 
@@ -11,14 +12,16 @@
 struct predict_options {
     const struct segmenter *net;
     struct prepare_options prepare;
+    bool align;     /* register each phase onto the reference; false: headers alone place it */
     bool mirror;    /* mean over the eight flips */
     uint64_t limit; /* bytes that the process may use; 0: what the machine has */
     const struct progress *progress;
-    const atomic_int *stop; /* NULL, or not 0: ERR_STOPPED before the next patch */
+    atomic_int *stop; /* NULL, or not 0: ERR_STOPPED before the next patch */
 };
 
-/* Bytes, the network's included, of the three parts of a prediction that do not overlap: */
+/* Bytes, the network's included, of the four parts of a prediction that do not overlap: */
 struct predict_bytes {
+    uint64_t align;   /* two phases and what registration takes */
     uint64_t prepare; /* reading and resampling phases: working arrays beside the int16 phases made so far */
     uint64_t
         windows; /* int16 phases + accumulators of the slices in flight + two planes of logits + the mask */

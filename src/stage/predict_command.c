@@ -14,7 +14,7 @@
 struct predict_cfg {
     const char *model, *output, *phase;
     struct cfg_list input;
-    bool mirror, assume_scanner;
+    bool mirror, assume_scanner, align;
     int prefer; /* enum nifti_form */
     int precision;
 };
@@ -32,6 +32,11 @@ static const struct field fields[] = {
           .help = "phase of images whose names do not end in _000k, for example portal_venous"),
     FIELD(struct predict_cfg, T_BOOL, mirror, .def = 1,
           .help = "average over the eight mirror images (8 times the work)"),
+    {.name = "register",
+     .type = T_BOOL,
+     .offset = offsetof(struct predict_cfg, align),
+     .def = 1,
+     .help = "register the phases onto the reference phase; one that fails counts as missing"},
     STAGE_PRECISION(struct predict_cfg),
     FIELD(struct predict_cfg, T_CHOICE, prefer, .names = nifti_form_names,
           .help = "which form is right where a file's two disagree"),
@@ -272,6 +277,7 @@ static enum err predict_list(struct outputs *o, const struct predict_cfg *cfg, c
     struct predict_options options = {
         .net = net,
         .prepare = {.prefer = (enum nifti_form)cfg->prefer, .assume_scanner = cfg->assume_scanner},
+        .align = cfg->align,
         .mirror = cfg->mirror,
         .limit = (uint64_t)o->cli->common->mem,
         .progress = o->cli->progress,

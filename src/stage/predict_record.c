@@ -4,7 +4,7 @@
 #include "data/export.h"
 #include "data/source.h"
 
-enum { KEYS = 16 /* of a complete record: fewer are there when memory ran out on the way */ };
+enum { KEYS = 17 /* of a complete record: fewer are there when memory ran out on the way */ };
 
 static json_t *numbers(const double *v, int n)
 {
@@ -29,6 +29,7 @@ static json_t *grid_json(const struct grid *g)
 static enum err add_phases(json_t *o, const struct predict_record *r, struct arena *a)
 {
     json_t *used = json_array(), *channels = json_object(), *files = json_object();
+    json_t *registration = r->options->align ? json_object() : NULL;
     struct phase_map m;
     int from[PLAN_MAX_PHASES];
     enum err err = phase_map_parse(&m, a, r->options->net->plan.phase_names);
@@ -41,12 +42,15 @@ static enum err add_phases(json_t *o, const struct predict_record *r, struct are
         if (r->files->phase[i])
             json_object_set_new(files, m.name[i], json_str(r->files->phase[i]));
         json_object_set_new(channels, m.name[i], json_string(m.name[from[i]]));
+        if (registration && r->alignment.record[i])
+            json_object_set(registration, m.name[i], r->alignment.record[i]);
     }
     if (!err)
         json_object_set_new(o, "reference", json_string(m.name[r->prepared->reference]));
     json_object_set_new(o, "phases_used", used);
     json_object_set_new(o, "channels", channels);
     json_object_set_new(o, "files", files);
+    json_object_set_new(o, "registration", registration ? registration : json_null());
     return err;
 }
 

@@ -16,24 +16,27 @@ expect 0 '"model"' "$d4m" train segmenter -d "$data" -w work --preset demo --epo
 expect 0 'too few for five folds' "$d4m" train segmenter -d "$data" -w work --preset demo --epochs 2 --iterations 3 $tiny --fold 3
 expect 8 'another plan' "$d4m" train segmenter -d "$data" -w work --preset demo --epochs 3 --iterations 3 $tiny
 
-expect 0 '' "$d4m" predict --model "$model" -i "$data" -o work/predictions
+expect 0 '' "$d4m" predict --model "$model" -i "$data" -o work/predictions --no-register
 [ -s work/predictions/hcc005.nii.gz ] || fail "no mask"
 expect 0 '"phases' cat work/predictions/result.json
 expect 0 'F32|encoder' "$d4m" weights show "$model/model.safetensors"
 # one weights file is a whole model
-expect 0 '' "$d4m" predict --model "$model/model.safetensors" -i "$data" -o out/whole
+expect 0 '' "$d4m" predict --model "$model/model.safetensors" -i "$data" -o out/whole --no-register
 cmp -s out/whole/hcc005.nii.gz work/predictions/hcc005.nii.gz || fail "folder and file give different masks"
-expect 0 '' "$d4m" predict --model "$model" -i "$data" -o out/narrow --precision bf16 --no-mirror
+expect 0 '' "$d4m" predict --model "$model" -i "$data" -o out/narrow --precision bf16 --no-mirror --no-register
 expect 0 '"precision": *"bf16"' cat out/narrow/result.json
 
-# every subset of the phases that there are, without mirroring
+# every subset of the phases that there are, without mirroring; one of them registered
 for subset in 0 1 2 "0 1" "0 2" "1 2"; do
     rm -rf some && mkdir some
     for k in $subset; do
         ln -s "$data/imagesTr/hcc005_000$k.nii.gz" some/
     done
-    expect 0 '' "$d4m" predict --model "$model" -i some -o out/some --no-mirror
+    how=--no-register
+    [ "$subset" != "1 2" ] || how=--register
+    expect 0 '' "$d4m" predict --model "$model" -i some -o out/some --no-mirror $how
     [ -s out/some/hcc005.nii.gz ] || fail "subset $subset: no mask"
+    [ $how != --register ] || expect 0 '"verdict": "(pass|warn)"' cat out/some/result.json
     rm -rf out/some
 done
 expect 2 'NIfTI' "$d4m" predict --model "$model" -i "$source_folder/README.md" -o out
