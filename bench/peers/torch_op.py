@@ -38,6 +38,9 @@ def conv(q, last):
     forward = {2: f.conv2d, 3: f.conv3d}[flat]
     if q["op"] == "conv":
         x, w = tensor(spread(q["in"][0]), last), tensor(weight(q["in"][1], flat), last)
+        if c["padding"] != "zero":
+            ends = [p for p in reversed(where[1]) for _ in range(2)]
+            return lambda: forward(f.pad(x, ends, c["padding"]), w, None, where[0], 0, where[2], c["groups"])
         return lambda: forward(x, w, None, *where, c["groups"])
     dy = tensor(spread(q["in"][0]), last)
     if q["op"] == "conv_dx":
@@ -145,7 +148,7 @@ def prepare(q):
 
 
 def work(q):
-    if q.get("op") not in OPS:
+    if q.get("op") not in OPS or (q["op"] in ("conv_dx", "conv_dw") and q["conv"]["padding"] != "zero"):
         return {"none": True}
     if ready.get("case") != q:
         prepare(q)

@@ -67,14 +67,19 @@ bool program_step_at(const struct program *p, int i, struct program_step *out)
     return true;
 }
 
+/* A convolution's hooks and padding. */
 static void dump_hooks(const struct node *n, struct str *out)
 {
-    static const char *const name[] = {" x-stage", " y-stage", " moments", " gate"};
+    static const char *const name[] = {" x-stage", " y-stage", " moments", " gate"}, *const padding[] = {
+                                                                                         "", " reflect",
+                                                                                         " replicate"};
     const bool conv = n->id == OP_CONV || n->id == OP_CONV_DX || n->id == OP_CONV_DW;
 
     for (int i = 0; conv && i < 4; i++)
         if (n->attr.conv.hooks >> i & 1)
             str_add(out, name[i]);
+    if (conv)
+        str_add(out, padding[n->attr.conv.pad_mode]);
 }
 
 static void dump_turn(const struct program *p, int i, struct str *out)

@@ -207,6 +207,7 @@ static json_t *three(const int64_t v[3])
 /* The case in words; this is what the peer gets, too. */
 static json_t *case_json(const struct bench_case *c)
 {
+    static const char *const padding[] = {"zero", "reflect", "replicate"};
     const struct conv *k = &c->sample.attr.conv;
     json_t *in = json_array(), *j;
 
@@ -216,9 +217,10 @@ static json_t *case_json(const struct bench_case *c)
                   c->is_shape ? "shape" : "sample", "in", in);
     if (c->op == OP_CONV || c->op == OP_CONV_DX || c->op == OP_CONV_DW)
         json_object_set_new(j, "conv",
-                            json_pack("{s:o, s:o, s:o, s:o, s:o, s:I}", "kernel", three(k->kernel), "stride",
-                                      three(k->stride), "pad", three(k->pad), "dilation", three(k->dilation),
-                                      "size", three(k->size), "groups", (json_int_t)k->groups));
+                            json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:s}", "kernel", three(k->kernel),
+                                      "stride", three(k->stride), "pad", three(k->pad), "dilation",
+                                      three(k->dilation), "size", three(k->size), "groups",
+                                      (json_int_t)k->groups, "padding", padding[k->pad_mode]));
     return j;
 }
 
@@ -357,11 +359,13 @@ static void print_inputs(const json_t *in)
 static void print_case(const json_t *j)
 {
     const json_t *steps = json_object_get(j, "steps"), *peer = json_object_get(j, "peer");
+    const char *padding = text_at(json_object_get(j, "conv"), "padding");
     size_t i;
     json_t *s;
 
     printf("%-10s%-3s ", text_at(j, "op"), json_is_true(json_object_get(j, "gradients")) ? "+dx" : "");
     print_inputs(json_object_get(j, "in"));
+    printf("%-9s ", strcmp(padding, "zero") ? padding : ""); /* of a convolution */
     printf("%10.3f ms", 1e3 * real_at(json_object_get(j, "seconds"), "median"));
     if (peer)
         printf("  peer %10.3f ms %-6s ratio %5.2f (%.2f-%.2f)",

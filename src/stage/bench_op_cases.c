@@ -53,10 +53,15 @@ static const struct layer layers[] = {
     {1, {48, 48, 48}, 32, 32, {3, 3, 3}, 1, 2, 2},
 };
 
+static const struct layer mirrored[] = {
+    {1, {1, 256, 256}, 64, 64, {1, 3, 3}, 1, 1, 1},
+    {1, {1, 256, 256}, 4, 64, {1, 7, 7}, 1, 3, 1},
+};
+
 /* Flat kernels have neither padding nor stride along their flat axes. */
-static struct conv conv_of(const struct layer *l)
+static struct conv conv_of(const struct layer *l, enum pad_mode mode)
 {
-    struct conv c = {.groups = 1};
+    struct conv c = {.groups = 1, .pad_mode = mode};
 
     for (int i = 0; i < 3; i++) {
         bool flat = l->kernel[i] == 1 && l->kernel[2] > 1;
@@ -68,9 +73,9 @@ static struct conv conv_of(const struct layer *l)
     return c;
 }
 
-static void add_layer(struct list *l, const struct layer *f)
+static void add_layer(struct list *l, const struct layer *f, enum pad_mode mode)
 {
-    struct conv c = conv_of(f);
+    struct conv c = conv_of(f, mode);
     struct dims x = DIMS5(f->n, f->size[0], f->size[1], f->size[2], f->ci), y = DIMS5(f->n, 0, 0, 0, f->co);
     struct dims w = DIMS5(f->co, f->ci, f->kernel[0], f->kernel[1], f->kernel[2]);
     static const int op[3] = {OP_CONV, OP_CONV_DX, OP_CONV_DW};
@@ -204,7 +209,9 @@ int bench_cases(struct bench_case *list)
     struct list l = {.item = list};
 
     for (size_t i = 0; i < sizeof layers / sizeof *layers; i++)
-        add_layer(&l, &layers[i]);
+        add_layer(&l, &layers[i], PAD_ZERO);
+    for (size_t i = 0; i < sizeof mirrored / sizeof *mirrored; i++)
+        add_layer(&l, &mirrored[i], PAD_REFLECT);
     add_products(&l);
     add_norms(&l);
     add_losses(&l);
