@@ -7,6 +7,9 @@ usage: make-fixtures.py tests/data
                                       (.weights.safetensors), and in float64 (.vectors.safetensors): input, output.i, the gradients
                                       grad.input and grad.NAME of sum_i sum(output.i * direction.i), and direction.i
   nnunet_*.keys.json                  the state dict's keys in its order
+  conv_padding.*      convolutions with padding_mode reflect and replicate: geometry and torch's version (.json), and in float64
+                      (.safetensors) of layer i: i.weight, i.bias, i.input, i.output, i.direction and the gradients grad.i.NAME of
+                      sum(output * direction)
   ten_steps.json                      losses and gradient norms of ten training steps; weights, images and labels come from the
                                       generator G of the specification, so they need no file
 """
@@ -113,6 +116,37 @@ def write_vectors(folder, name, c, shape):
     save_file(vectors, os.path.join(folder, name + ".vectors.safetensors"))
 
 
+def write_padding(folder):
+    """Small layers with every kind of padding that mirrors or repeats; the third is an end of LaMa, a plane."""
+    layers = [
+        {"mode": "reflect", "in": 2, "out": 3, "size": [4, 5, 6], "kernel": [3, 3, 3], "stride": [1, 1, 1], "pad": [1, 1, 1],
+         "dilation": [1, 1, 1], "groups": 1},
+        {"mode": "replicate", "in": 3, "out": 4, "size": [5, 6, 7], "kernel": [3, 3, 3], "stride": [2, 2, 2],
+         "pad": [1, 1, 1], "dilation": [1, 1, 1], "groups": 1},
+        {"mode": "reflect", "in": 3, "out": 2, "size": [1, 8, 9], "kernel": [1, 7, 7], "stride": [1, 1, 1], "pad": [0, 3, 3],
+         "dilation": [1, 1, 1], "groups": 1},
+        {"mode": "reflect", "in": 4, "out": 6, "size": [3, 6, 7], "kernel": [3, 3, 3], "stride": [1, 1, 2], "pad": [2, 2, 2],
+         "dilation": [2, 2, 2], "groups": 2},
+        {"mode": "replicate", "in": 2, "out": 2, "size": [2, 3, 4], "kernel": [3, 1, 4], "stride": [1, 1, 2],
+         "pad": [3, 0, 2], "dilation": [1, 1, 1], "groups": 2},
+    ]
+    torch.manual_seed(11)
+    vectors = {}
+    for i, l in enumerate(layers):
+        m = nn.Conv3d(l["in"], l["out"], l["kernel"], l["stride"], l["pad"], l["dilation"], l["groups"],
+                      padding_mode=l["mode"]).double()
+        x = torch.randn([2, l["in"], *l["size"]], dtype=torch.float64, requires_grad=True)
+        y = m(x)
+        direction = torch.randn_like(y)
+        (y * direction).sum().backward()
+        vectors |= {f"{i}.weight": m.weight, f"{i}.bias": m.bias, f"{i}.input": x, f"{i}.output": y,
+                    f"{i}.direction": direction, f"grad.{i}.weight": m.weight.grad, f"grad.{i}.bias": m.bias.grad,
+                    f"grad.{i}.input": x.grad}
+    write_json(os.path.join(folder, "conv_padding.json"), {"torch": version("torch"), "layers": layers})
+    vectors = {k: v.detach().contiguous().clone() for k, v in vectors.items()}
+    save_file(vectors, os.path.join(folder, "conv_padding.safetensors"))
+
+
 def dice_ce(logits, target):
     """nnU-Net's loss: cross entropy plus the negative soft Dice of the foreground classes, per sample."""
     p = logits.softmax(1)
@@ -159,6 +193,7 @@ def main(folder):
                       n_blocks_per_stage=[1, 2, 1], n_conv_per_stage_decoder=1)
     write_vectors(folder, "nnunet_plain", plain, (2, 2, 6, 12, 16))
     write_vectors(folder, "nnunet_residual", residual, (1, 3, 8, 8, 12))
+    write_padding(folder)
 
     train = config("PlainConvUNet", 2, 3, features_per_stage=[8, 16, 32, 32], kernel_sizes=3, strides=[1, 2, 2, 2],
                    n_conv_per_stage=2, n_conv_per_stage_decoder=2)

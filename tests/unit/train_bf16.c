@@ -277,11 +277,53 @@ static void doubles_stay(void **state)
     graph_free(g);
 }
 
+/* bf16 kernels pad with zeros only: a convolution that mirrors runs in float behind one that does not. */
+static void mirrored_padding_stays_float(void **state)
+{
+    const struct conv zero = {.kernel = CUBE(3), .pad = CUBE(1)},
+                      mirror = {.kernel = CUBE(3), .pad = CUBE(1), .pad_mode = PAD_REFLECT};
+    struct graph *g = graph_new(DT_F32), *made;
+    struct store *s = store_new();
+    struct program *p = NULL;
+    struct str dump = {0};
+    struct backend cpu;
+    struct tensor *t = NULL;
+    val w = graph_state(g, "w", DT_F32, DIMS5(4, 4, 3, 3, 3)), x = op_constant(g, 0.5, DIMS5(1, 4, 5, 6, 4));
+    int convs = 0;
+
+    (void)state;
+    graph_output(g, "y", op_conv(g, op_conv(g, x, w, (val){0}, &zero), w, (val){0}, &mirror));
+    made = lowered(g);
+    for (int i = 0; i < graph_count(made); i++) {
+        const struct node *n = graph_at(made, i);
+        if (n->id != OP_CONV)
+            continue;
+        assert_int_equal(graph_type(made, n->in[0]), n->attr.conv.pad_mode ? DT_F32 : DT_BF16);
+        convs++;
+    }
+    assert_int_equal(convs, 2);
+    graph_free(made);
+    assert_ok(backend_cpu(&cpu, NULL, 1));
+    assert_ok(store_need(s, "w", DT_F32, DIMS5(4, 4, 3, 3, 3), &t));
+    for (int64_t i = 0; i < dims_count(&t->dims); i++)
+        tensor_set(t, i, 0.01 * (double)(i % 7));
+    assert_ok(program_new(&p, g, s, &(struct compile){.backend = &cpu, .bf16 = true}));
+    assert_ok(program_run(p));
+    assert_true(fabs((double)((const float *)program_output(p, "y"))[0]) > 0);
+    program_dump(p, &dump);
+    assert_non_null(strstr(dump.s, " reflect"));
+    str_free(&dump);
+    program_free(p);
+    store_free(s);
+    graph_free(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(convolutions_become_bf16),
         cmocka_unit_test(doubles_stay),
+        cmocka_unit_test(mirrored_padding_stays_float),
         cmocka_unit_test(learns_like_float),
         cmocka_unit_test(bits_do_not_depend_on_threads_or_isa),
         cmocka_unit_test(saves_memory),
