@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum { SLICES_LEAST = 8 /* input-rules.md */ };
-static const double spacing_default = 2, margin = 8; /* mm (section 2) */
+static const double margin = 8; /* mm (section 2) */
 
 static void image_free(struct align_image *im)
 {
@@ -256,7 +256,7 @@ done:
 enum err align_run(struct alignment *out, const struct volume *fixed, const struct volume *moving,
                    const struct align_options *o)
 {
-    double spacing = o->spacing > 0 ? o->spacing : spacing_default, start = clock_now(), now;
+    double spacing = o->spacing > 0 ? o->spacing : ALIGN_SPACING, start = clock_now(), now;
     struct alignment a = {0};
     enum err err;
 
@@ -292,7 +292,7 @@ struct align_bytes align_memory(const struct grid *fixed, const struct grid *mov
     /* A node of level 0: features and their pyramid 18.3, both masks 2; while they are made 33 more (HU,
      * body, six shifts, scratch). The field: 3 floats for each of its nodes, an eighth as many. */
     enum { KEPT = 21, MAKING = 33, FIELD = 12, DENSITY = 8, WARPED = 19, STEPS = 8 };
-    double h = spacing > 0 ? spacing : spacing_default;
+    double h = spacing > 0 ? spacing : ALIGN_SPACING;
     uint64_t f = working_nodes(fixed, h), m = working_nodes(moving, h), map = FIELD * (f / DENSITY + 1);
     uint64_t features = KEPT * f + MAKING * (f > m ? f : m) + KEPT * m;
     uint64_t field = (KEPT + WARPED) * f + KEPT * m + STEPS * map;

@@ -9,7 +9,7 @@
 #include "volume/volume.h"
 
 struct align_options {
-    double spacing; /* mm, h; 0: 2 */
+    double spacing; /* mm, h; 0: ALIGN_SPACING */
     enum refine_preset preset;
     const struct volume *lesion;     /* VOXEL_U8 on the fixed grid: where it is set data do not count
                                         (section 16); or NULL */
@@ -17,7 +17,7 @@ struct align_options {
     atomic_int *stop;                /* may be NULL */
 };
 
-enum { ALIGN_LEVELS = 4 };
+enum { ALIGN_LEVELS = 4, ALIGN_SPACING = 2 };
 
 /* One image on its working lattices; node i of level L is node 2i of level L-1. */
 struct align_image {

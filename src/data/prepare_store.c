@@ -33,32 +33,6 @@ static enum err store_path(struct str *path, const char *folder, const char *nam
     return str_status(path);
 }
 
-/* Mixes a file's content into *key. Both files of a .hdr/.img pair count. */
-static enum err hash_file(uint64_t *key, const char *path)
-{
-    static const char *const others[] = {".img", ".img.gz"};
-    size_t n = strlen(path);
-    uint64_t h;
-
-    TRY(file_hash(path, &h));
-    *key = bytes_hash(&h, sizeof h, *key);
-    for (size_t i = 0; str_ends(path, ".hdr") && i < 2; i++) {
-        struct str image = {0};
-        enum err err;
-
-        str_add_bytes(&image, path, n - 4);
-        str_add(&image, others[i]);
-        err = str_status(&image);
-        if (!err && file_exists(image.s)) {
-            err = file_hash(image.s, &h);
-            *key = bytes_hash(&h, sizeof h, *key);
-        }
-        str_free(&image);
-        TRY(err);
-    }
-    return ERR_OK;
-}
-
 /* Mixes the phases' contents into *key and notes copies. */
 static enum err hash_phases(uint64_t *key, const struct case_files *c, struct notes *n)
 {
@@ -67,7 +41,7 @@ static enum err hash_phases(uint64_t *key, const struct case_files *c, struct no
     for (int i = 0; i < PLAN_MAX_PHASES; i++) {
         if (!c->phase[i])
             continue;
-        TRY(hash_file(&hash[i], c->phase[i]));
+        TRY(nifti_hash(&hash[i], c->phase[i]));
         *key = bytes_hash(&hash[i], sizeof hash[i], *key);
         for (int j = 0; j < i; j++)
             if (c->phase[j] && hash[i] == hash[j])
@@ -99,7 +73,7 @@ static enum err make_key(struct store *s, const struct case_files *c)
     if (!err)
         err = hash_phases(&key, c, s->job.notes);
     if (!err && c->label)
-        err = hash_file(&key, c->label);
+        err = nifti_hash(&key, c->label);
     snprintf(s->key, sizeof s->key, "%016" PRIx64, key);
     return err;
 }

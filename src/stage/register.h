@@ -7,7 +7,7 @@
 #include "align/verdict.h"
 #include "align/warp.h"
 #include "base/command.h"
-#include "volume/nifti.h"
+#include "data/place.h"
 
 struct register_images {
     const struct volume *fixed, *moving;             /* VOXEL_I16, any orientation */
@@ -48,6 +48,7 @@ struct register_job {
     const char *fixed, *moving;             /* images */
     const char *fixed_liver, *moving_liver; /* masks, or NULL */
     const char *lesion;
+    int lesion_value; /* of the mask's voxels that count; 0: all but 0 */
     struct nifti_options read;
     struct register_options options;
     bool force;                               /* write the image on `fail` too */
@@ -55,10 +56,34 @@ struct register_job {
     const char *image, *valid, *map, *record; /* where results go: registered.nii.gz, valid.nii.gz,
                                                  transform.d4m, verdict.json */
     const char *command_line;
+    const char *key; /* kept in the record, or NULL */
 };
 /* Removes what an earlier run left, registers, writes; the record comes last. *verdict: of the pair. */
 MUST_USE enum err register_pair(enum verdict *verdict, json_t **record, const struct register_job *job,
                                 struct notes *notes);
+
+/* Every phase of every case of a data set, into WORK/registered: imagesTr/CASE_000k.nii.gz, valid/,
+ * transforms/ (CASE_000k.d4m and its record CASE_000k.json) and verdict.json over all. A liver mask comes
+ * from the case's label, whose last class (if it has more than one) is the lesion mask. */
+struct register_set {
+    const char *work;
+    const struct prepare_options *read; /* forms, --map, --resample-labels */
+    struct register_options options;    /* its progress shows one bar over all phases */
+    enum warp_how how;
+    bool force; /* redo what is up to date; write images on `fail` too */
+    bool whole; /* also the reference phase, the labels and dataset.json: nnU-Net's layout */
+    bool apply; /* the list's phases become the registered ones: one that failed is missing, with a note; one
+                   that could not be registered stays as it is, with a note */
+    const char *command_line;
+};
+struct register_tally {
+    size_t verdict[VERDICT_FAIL + 1], unfit /* could not be registered */, kept /* were up to date */;
+    struct str failures; /* what failed or was unfit, and why; str_free */
+};
+/* Bad cases are left out. A phase that fails does not stop the others. Up to date means: same bytes of images
+ * and label, same options. ERR_STOPPED, output and memory errors end it; the same call goes on. */
+MUST_USE enum err register_dataset(struct register_tally *tally, struct case_list *l,
+                                   const struct register_set *s, struct notes *n);
 
 extern const struct command cmd_register;
 

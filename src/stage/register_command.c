@@ -5,21 +5,24 @@
 #include <stdio.h>
 
 struct register_cfg {
-    const char *fixed, *moving, *output, *fixed_liver, *moving_liver, *lesion_mask;
+    const char *fixed, *moving, *output, *fixed_liver, *moving_liver, *lesion_mask, *dataset, *work;
     int preset, prefer, interpolation;
     double spacing;
-    bool force, assume_scanner;
+    bool force, assume_scanner, skip_bad_cases;
 };
 
 static const char *const interpolation_names[] = {"linear", "cubic", NULL};
 
 static const struct field fields[] = {
-    FIELD(struct register_cfg, T_STRING, fixed, .arg = "FILE", .required = true,
+    FIELD(struct register_cfg, T_STRING, fixed, .arg = "FILE",
           .help = "the portal venous image; its grid is the result's"),
-    FIELD(struct register_cfg, T_STRING, moving, .arg = "FILE", .required = true,
-          .help = "the phase that is brought onto it"),
-    FIELD(struct register_cfg, T_STRING, output, .required = true, .arg = "FOLDER", .brief = 'o',
+    FIELD(struct register_cfg, T_STRING, moving, .arg = "FILE", .help = "the phase that is brought onto it"),
+    FIELD(struct register_cfg, T_STRING, output, .arg = "FOLDER", .brief = 'o',
           .help = "folder for registered.nii.gz, valid.nii.gz, transform.d4m, verdict.json"),
+    FIELD(struct register_cfg, T_STRING, dataset, .brief = 'd', .arg = "DATASET",
+          .help = "instead of one pair: every phase of every case of a data set, with -w"),
+    FIELD(struct register_cfg, T_STRING, work, .brief = 'w', .arg = "WORK",
+          .help = "work folder; results go to WORK/registered, and what is there and up to date is kept"),
     FIELD(struct register_cfg, T_STRING, fixed_liver, .arg = "FILE",
           .help = "liver mask of the fixed image, for the verdict"),
     FIELD(struct register_cfg, T_STRING, moving_liver, .arg = "FILE",
@@ -27,7 +30,7 @@ static const struct field fields[] = {
     FIELD(struct register_cfg, T_STRING, lesion_mask, .arg = "FILE",
           .help = "mask on the fixed image: what is set moves with its surroundings"),
     FIELD(struct register_cfg, T_BOOL, force,
-          .help = "write the registered image even if the verdict is fail"),
+          .help = "write the registered image even if the verdict is fail; with -d, redo everything"),
     FIELD(struct register_cfg, T_CHOICE, preset, .names = refine_preset_names,
           .help = "fine: more iterations"),
     FIELD(struct register_cfg, T_REAL, spacing, .def = 2, .min = 1, .max = 6,
@@ -38,6 +41,8 @@ static const struct field fields[] = {
           .help = "which form is right where a file's two disagree"),
     FIELD(struct register_cfg, T_BOOL, assume_scanner,
           .help = "files without orientation lie along right, anterior, superior"),
+    FIELD(struct register_cfg, T_BOOL, skip_bad_cases,
+          .help = "with -d: go on without cases that cannot be used"),
 };
 
 static enum err name_results(struct register_job *job, const char *folder, struct arena *a)
@@ -70,9 +75,8 @@ static void print_pair(const json_t *record, const struct register_job *job)
            json_object_get(json_object_get(record, "results"), "image") ? job->image : job->record);
 }
 
-static enum err run(const struct cli *cli, const void *config)
+static enum err run_pair(const struct cli *cli, const struct register_cfg *c)
 {
-    const struct register_cfg *c = config;
     struct register_job job = {
         .fixed = c->fixed,
         .moving = c->moving,
@@ -107,6 +111,68 @@ static enum err run(const struct cli *cli, const void *config)
         err = err_set(ERR_CASES, "%s does not fit %s; the reasons are in %s%s", c->moving, c->fixed,
                       job.record, c->force ? "" : " (no image was written; --force writes it)");
     return err;
+}
+
+static enum err print_tally(const struct cli *cli, const struct register_tally *t, const char *work)
+{
+    json_t *j;
+    enum err err;
+
+    if (!cli->common->json) {
+        printf("pass %zu, warn %zu, fail %zu, not registered %zu (%zu of them kept from earlier) -> "
+               "%s/registered/verdict.json\n",
+               t->verdict[VERDICT_PASS], t->verdict[VERDICT_WARN], t->verdict[VERDICT_FAIL], t->unfit,
+               t->kept, work);
+        return ERR_OK;
+    }
+    j = json_pack("{s:I, s:I, s:I, s:I, s:I}", "pass", (json_int_t)t->verdict[VERDICT_PASS], "warn",
+                  (json_int_t)t->verdict[VERDICT_WARN], "fail", (json_int_t)t->verdict[VERDICT_FAIL],
+                  "not_registered", (json_int_t)t->unfit, "kept", (json_int_t)t->kept);
+    err = json_print(j);
+    json_decref(j);
+    return err;
+}
+
+static enum err run_dataset(const struct cli *cli, const struct register_cfg *c)
+{
+    const struct prepare_options read = {.prefer = (enum nifti_form)c->prefer,
+                                         .assume_scanner = c->assume_scanner};
+    const struct register_set set = {.work = c->work,
+                                     .read = &read,
+                                     .options = {.preset = (enum refine_preset)c->preset,
+                                                 .spacing = c->spacing,
+                                                 .progress = cli->progress,
+                                                 .stop = cli->stop},
+                                     .how = c->interpolation ? WARP_CUBIC : WARP_LINEAR,
+                                     .force = c->force,
+                                     .whole = true,
+                                     .command_line = cli->command_line};
+    struct register_tally tally = {0};
+    struct case_list *list = NULL;
+    enum err err;
+
+    TRY_OR(done, case_list_read(&list, c->dataset, CASES_TRAIN, cli->notes));
+    TRY_OR(done, case_list_require(list, c->skip_bad_cases, cli->notes));
+    TRY_OR(done, register_dataset(&tally, list, &set, cli->notes));
+    TRY_OR(done, print_tally(cli, &tally, c->work));
+    if (tally.failures.len)
+        err = err_set(ERR_CASES, "%zu phases were not registered: %s",
+                      tally.verdict[VERDICT_FAIL] + tally.unfit, tally.failures.s);
+done:
+    str_free(&tally.failures);
+    case_list_free(list);
+    return err;
+}
+
+static enum err run(const struct cli *cli, const void *config)
+{
+    const struct register_cfg *c = config;
+
+    if (c->dataset && c->work && !c->fixed && !c->moving && !c->output)
+        return run_dataset(cli, c);
+    if (!c->dataset && !c->work && c->fixed && c->moving && c->output)
+        return run_pair(cli, c);
+    return err_set(ERR_USAGE, "give --fixed, --moving and -o for one pair, or -d and -w for a data set");
 }
 
 const struct command cmd_register = {

@@ -25,13 +25,24 @@ static enum err load_mask(struct volume **out, const char *path, const struct re
     return path ? nifti_load_labels(out, path, &job->read, notes) : ERR_OK;
 }
 
+static void keep_value(struct volume *mask, int value)
+{
+    uint8_t *p = mask->data;
+
+    for (int64_t i = 0, n = grid_count(&mask->grid); i < n; i++)
+        p[i] = p[i] == value;
+}
+
 static enum err load(struct pair_files *p, const struct register_job *job, struct notes *notes)
 {
     TRY(nifti_load_hu(&p->fixed, job->fixed, &job->read, notes));
     TRY(nifti_load_hu(&p->moving, job->moving, &job->read, notes));
     TRY(load_mask(&p->fixed_liver, job->fixed_liver, job, notes));
     TRY(load_mask(&p->moving_liver, job->moving_liver, job, notes));
-    return load_mask(&p->lesion, job->lesion, job, notes);
+    TRY(load_mask(&p->lesion, job->lesion, job, notes));
+    if (p->lesion && job->lesion_value)
+        keep_value(p->lesion, job->lesion_value);
+    return ERR_OK;
 }
 
 /* Results of an earlier run must not pass for this one's. */
@@ -79,6 +90,8 @@ static enum err add_files(json_t *o, const struct register_job *job, const struc
         json_object_set_new(to, "image", json_str(path_base(job->image)));
         json_object_set_new(to, "valid", json_str(path_base(job->valid)));
     }
+    if (job->key)
+        json_object_set_new(o, "key", json_str(job->key));
     json_object_set_new(o, "files", from);
     json_object_set_new(o, "results", to);
     json_object_set_new(o, "moving_largest_spacing_mm",

@@ -1,6 +1,7 @@
 #include "stage/train_segmenter.h"
 
 #include "stage/backend.h"
+#include "stage/register.h"
 #include "base/cpu.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -19,7 +20,7 @@ struct train_cfg {
     struct cfg_list set;
     const char *map;
     int prefer;
-    bool assume_scanner, resample_labels, skip_bad_cases, force;
+    bool align, assume_scanner, resample_labels, skip_bad_cases, force;
 };
 
 static const struct field train_fields[] = {
@@ -34,6 +35,11 @@ static const struct field train_fields[] = {
     FIELD(struct train_cfg, T_INT, epochs, .def = 0, .min = 0, .max = 1e6, .help = "0: the preset's"),
     FIELD(struct train_cfg, T_INT, iterations, .def = 0, .min = 0, .max = 1e6,
           .help = "steps per epoch; 0: the preset's"),
+    {.name = "register",
+     .type = T_BOOL,
+     .offset = offsetof(struct train_cfg, align),
+     .def = 1,
+     .help = "register the phases first, into WORK/registered; one that fails counts as missing"},
     STAGE_PRECISION(struct train_cfg),
     FIELD(struct train_cfg, T_LIST, set, .arg = "KEY=VALUE",
           .help = "a field of the plan (below, with the paper values), for example --set lr=3e-3"),
@@ -159,6 +165,21 @@ static void report_prepared(void *ctx, size_t i, size_t n, const char *name, boo
                     fresh ? "" : " (kept)");
 }
 
+/* The list's phases become the registered ones. */
+static enum err register_all(struct session *s, const struct prepare_options *read)
+{
+    const struct register_set set = {.work = s->cfg->work,
+                                     .read = read,
+                                     .options = {.progress = s->cli->progress, .stop = s->cli->stop},
+                                     .apply = true,
+                                     .command_line = s->cli->command_line};
+    struct register_tally tally;
+    enum err err = register_dataset(&tally, s->cases, &set, s->cli->notes);
+
+    str_free(&tally.failures);
+    return err;
+}
+
 static enum err prepare_all(struct session *s)
 {
     const struct train_cfg *c = s->cfg;
@@ -171,6 +192,8 @@ static enum err prepare_all(struct session *s)
                                 .memory = (uint64_t)s->cli->common->mem};
     struct prepare_watch watch = {report_prepared, s, s->cli->stop};
 
+    if (c->align)
+        TRY(register_all(s, &o));
     TRY(prepare_dataset(s->cases, &s->plan, s->prepared, &o, &watch, s->cli->notes));
     return case_list_require(s->cases, c->skip_bad_cases, s->cli->notes);
 }

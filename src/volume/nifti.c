@@ -418,3 +418,28 @@ failed:
     volume_free(v);
     return err;
 }
+
+enum err nifti_hash(uint64_t *key, const char *path)
+{
+    static const char *const others[] = {".img", ".img.gz"};
+    size_t n = strlen(path);
+    uint64_t h;
+
+    TRY(file_hash(path, &h));
+    *key = bytes_hash(&h, sizeof h, *key);
+    for (size_t i = 0; str_ends(path, ".hdr") && i < 2; i++) {
+        struct str image = {0};
+        enum err err;
+
+        str_add_bytes(&image, path, n - 4);
+        str_add(&image, others[i]);
+        err = str_status(&image);
+        if (!err && file_exists(image.s)) {
+            err = file_hash(image.s, &h);
+            *key = bytes_hash(&h, sizeof h, *key);
+        }
+        str_free(&image);
+        TRY(err);
+    }
+    return ERR_OK;
+}

@@ -89,4 +89,7 @@ MUST_USE enum err nifti_save_vectors(const struct nifti_vectors *v, const char *
  * intent, extensions are not carried. Without, NIfTI-1 from v's grid (NIfTI-2 if an axis is over 32767). */
 MUST_USE enum err nifti_save(const struct volume *v, const struct volume *like, const char *path);
 
+/* Mixes an image file's bytes into *key; both files of a .hdr/.img pair count. */
+MUST_USE enum err nifti_hash(uint64_t *key, const char *path);
+
 #endif

@@ -2,7 +2,7 @@
 . "$(dirname "$0")/lib.sh"
 data=$source_folder/examples/hcc-005-small
 tiny="--set spacing=8 --set patch=16 --set stages=3 --set features=8 --set features_max=16 --set convs=1 --set convs_decoder=1
-      --set val_iterations=1"
+      --set val_iterations=1 --no-register"
 rm -rf work out eval
 
 expect 0 'warning|no problem|ok' "$d4m" check "$data"

@@ -6,7 +6,7 @@ train() { # WORK OPTIONS...
     local work=$1
     shift
     ${run:-} "$d4m" train segmenter -d "$data" -w "$work" --preset demo --epochs 4 --iterations 5 --set spacing=8 --set patch=16 \
-        --set stages=3 --set features=8 --set features_max=16 --set convs=1 --set convs_decoder=1 --set val_iterations=1 \
+        --set stages=3 --set features=8 --set features_max=16 --set convs=1 --set convs_decoder=1 --set val_iterations=1 --no-register \
         "$@" >"${to:-out}.txt" 2>"${to:-}err.txt" </dev/null
 }
 model=models/segmenter-nnunet/fold_all

@@ -1,0 +1,55 @@
+# A data set's phases, registered: results, going on, killed and taken up again, training on them; then wrong usage.
+. "$(dirname "$0")/lib.sh"
+rm -rf data work killed
+mkdir -p data/imagesTr data/labelsTr
+from=$source_folder/examples/hcc-005-small
+for k in 1 2; do cp "$from/imagesTr/hcc005_000$k.nii.gz" data/imagesTr/; done
+cp "$from/labelsTr/hcc005.nii.gz" data/labelsTr/
+cp "$from/dataset.json" data/
+fast="--spacing 4"
+of=work/registered
+
+expect 0 '(pass|warn) 1, ' "$d4m" register -d data -w work $fast
+for f in imagesTr/hcc005_0001.nii.gz imagesTr/hcc005_0002.nii.gz valid/hcc005_0001.nii.gz transforms/hcc005_0001.d4m \
+    transforms/hcc005_0001.json labelsTr/hcc005.nii.gz dataset.json verdict.json; do
+    [ -s "$of/$f" ] || fail "$f is missing"
+done
+cmp "$of/imagesTr/hcc005_0002.nii.gz" data/imagesTr/hcc005_0002.nii.gz || fail "the reference phase is another"
+expect 0 '"complete": true' cat $of/verdict.json
+expect 0 '0 errors' "$d4m" check $of
+# applying the transform gives the registered image
+expect 0 '' "$d4m" transform apply data/imagesTr/hcc005_0001.nii.gz -t $of/transforms/hcc005_0001.d4m -o again.nii.gz
+cmp again.nii.gz $of/imagesTr/hcc005_0001.nii.gz || fail "transform apply gives another image"
+
+# what is there is kept; a changed input is not
+before=$(stat -c %Y.%i $of/transforms/hcc005_0001.json)
+expect 0 '1 of them kept' "$d4m" register -d data -w work $fast
+[ "$before" = "$(stat -c %Y.%i $of/transforms/hcc005_0001.json)" ] || fail "redone"
+expect 0 '0 of them kept' "$d4m" register -d data -w work $fast --force
+
+# killed in the middle: no record, and the next run gives the same bytes
+"$d4m" register -d data -w killed $fast -q >/dev/null 2>&1 &
+sleep 0.1
+kill -9 $! 2>/dev/null
+wait $! 2>/dev/null
+expect 0 '' "$d4m" register -d data -w killed $fast --threads 1
+for f in imagesTr/hcc005_0001.nii.gz transforms/hcc005_0001.d4m; do
+    cmp "killed/registered/$f" "$of/$f" || fail "$f has other bytes after a kill, with another number of threads"
+done
+[ -z "$(find killed -name '*.tmp*')" ] || fail "temporary files are left"
+
+# training registers by itself and goes on with what register left
+expect 0 '' "$d4m" train segmenter -d data -w trained --preset demo --epochs 1 --iterations 1 --set spacing=8 --set patch=16 \
+    --set stages=3 --set features=8 --set features_max=16 --set convs=1 --set convs_decoder=1 --set val_iterations=1
+[ -s trained/registered/imagesTr/hcc005_0001.nii.gz ] || fail "training did not register"
+[ -s trained/prepared/hcc005_0001.nii ] || fail "the registered phase was not used"
+
+# wrong usage; a damaged phase does not stop the others
+expect 2 'fixed, --moving' "$d4m" register -d data
+expect 2 'fixed, --moving' "$d4m" register --fixed data/imagesTr/hcc005_0002.nii.gz -w work
+expect 2 'nowhere' "$d4m" register -d nowhere -w work
+head -c 5000 data/imagesTr/hcc005_0001.nii.gz >data/imagesTr/hcc005_0000.nii.gz
+expect 5 'hcc005_0000' "$d4m" register -d data -w work $fast
+expect 0 '"verdict": "unfit"' cat $of/verdict.json
+[ ! -e $of/imagesTr/hcc005_0000.nii.gz ] || fail "an image of a damaged phase"
+exit 0
