@@ -19,7 +19,7 @@ expect 0 '"complete": true' cat $of/verdict.json
 expect 0 '0 errors' "$d4m" check $of
 # applying the transform gives the registered image
 expect 0 '' "$d4m" transform apply data/imagesTr/hcc005_0001.nii.gz -t $of/transforms/hcc005_0001.d4m -o again.nii.gz
-cmp again.nii.gz $of/imagesTr/hcc005_0001.nii.gz || fail "transform apply gives another image"
+cmp -i 352 <(zcat again.nii.gz) <(zcat $of/imagesTr/hcc005_0001.nii.gz) || fail "transform apply gives another image"
 
 # what is there is kept; a changed input is not
 before=$(stat -c %Y.%i $of/transforms/hcc005_0001.json)
