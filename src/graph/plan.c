@@ -6,9 +6,10 @@
 #include <string.h>
 
 enum {
-    SEARCH = 3000,    /* random changes of the order that are tried for the smallest arena, */
-    SEARCH_FIT = 300, /* and for one that fits a limit */
-    LARGE = 1000,     /* blocks of less than this part of the peak are put behind the others */
+    SEARCH = 3000,         /* random changes of the order that are tried for the smallest arena, */
+    SEARCH_LEAST = 100,    /* and for one that fits a limit this many, */
+    SEARCH_FIT = 40000000, /* or as many as make so many comparisons of two blocks */
+    LARGE = 1000,          /* blocks of less than this part of the peak are put behind the others */
 };
 
 struct block {
@@ -108,9 +109,10 @@ static void move_block(struct block *list, int from, int to)
 
 /* No placing needs less than the peak. Which order of putting comes near is found by trying: some sorts, then
  * random changes of the best, always the same ones. */
-static void search(struct placing *p, size_t goal, int tries)
+static void search(struct placing *p, size_t goal, bool fit)
 {
     struct rng r = rng_at(1, 1);
+    int tries = SEARCH;
 
     qsort(p->list, (size_t)p->n, sizeof *p->list, by_size);
     for (p->large = 0; p->large < p->n && p->list[p->large].bytes > p->m->peak / LARGE;)
@@ -118,6 +120,10 @@ static void search(struct placing *p, size_t goal, int tries)
     for (size_t k = 0; k < sizeof sorts / sizeof *sorts && (!k || p->m->arena > goal); k++) {
         qsort(p->list, (size_t)p->large, sizeof *p->list, sorts[k]);
         attempt(p);
+    }
+    if (fit && p->large > 0) {
+        int64_t most = SEARCH_FIT / ((int64_t)p->large * p->large);
+        tries = most > SEARCH ? SEARCH : most < SEARCH_LEAST ? SEARCH_LEAST : (int)most;
     }
     for (int i = 0; p->large > 1 && i < tries && p->m->arena > goal; i++) {
         memcpy(p->list, p->best, (size_t)p->large * sizeof *p->list);
@@ -160,7 +166,7 @@ static enum err offsets(struct mem_plan *m, const struct schedule *s, size_t lim
 
     if (ok) {
         p.n = blocks(m, s, p.list);
-        search(&p, goal, limit ? SEARCH_FIT : SEARCH);
+        search(&p, goal, limit > 0);
     }
     mem_free(p.list);
     mem_free(p.best);

@@ -9,7 +9,7 @@
 enum {
     TRIES = 12,     /* candidates whose whole effect is computed */
     SMALL = 64,     /* an input of less than this part of the block is kept rather than made again */
-    GROWTH = 3,     /* times as many turns as steps, at most */
+    GROWTH = 2,     /* times as many turns as steps, at most */
     ROUNDS_MAX = 8, /* of tightening the limit when placing wastes some */
 };
 
@@ -27,6 +27,9 @@ void order_free(struct order *o)
     mem_free(o->step);
     *o = (struct order){0};
 }
+
+/* Drops that take away less of the excess lead nowhere, at great length. */
+#define PROGRESS 0.01
 
 /* An order with its schedule and what it needs. */
 struct state {
@@ -277,7 +280,7 @@ static enum err improve(struct chooser *c, int steps, bool *better)
         TRY_OR(next, order_with(&order, &c->now.order, &list[i]));
         TRY_OR(next, state_make(&t, c, &order));
         rate = (c->now.excess - t.excess) / (list[i].cost + c->base);
-        if (rate > best_rate) {
+        if (rate > best_rate && c->now.excess - t.excess > PROGRESS * c->now.excess) {
             struct state swap = best;
             best = t;
             t = swap;
@@ -372,6 +375,16 @@ static enum err trim(struct chooser *c, size_t limit, size_t *arena)
     return err;
 }
 
+/* Placing wastes some bytes of one order and others of the next: so first a part of what it wasted, at least
+ * a hundredth of the limit, then more. */
+static size_t tightening(int round, size_t wasted, size_t limit)
+{
+    const size_t part = wasted / 4 * (size_t)(round + 1), least = limit / 100,
+                 cut = part > least ? part : least;
+
+    return cut < wasted ? cut : wasted;
+}
+
 static enum err fit(struct chooser *c, size_t limit, size_t *arena, int steps)
 {
     for (int round = 0;; round++) {
@@ -386,7 +399,7 @@ static enum err fit(struct chooser *c, size_t limit, size_t *arena, int steps)
             return trim(c, limit, arena);
         if (c->now.excess > 0 || round == ROUNDS_MAX || *arena - limit >= c->limit)
             return ERR_OK;
-        c->limit -= *arena - limit; /* what placing wastes */
+        c->limit -= tightening(round, *arena - limit, limit);
         c->now.excess = mem_plan_excess(&c->now.m, &c->now.s, c->limit);
     }
 }
@@ -429,7 +442,7 @@ static enum err try_all(struct order *o, struct chooser *c, size_t limit, size_t
 {
     static const struct {
         double base, limit; /* parts of the time of all steps, of the limit */
-    } trial[] = {{1e-2, 1}, {3e-2, 1}, {1e-3, 1}, {1e-2, 0.985}, {1e-2, 0.95}};
+    } trial[] = {{1e-2, 1}, {3e-2, 1}, {1e-3, 1}, {1e-1, 1}, {1e-2, 0.985}, {1e-2, 0.96}, {1e-2, 0.93}};
     const double plain = order_seconds(o, c->steps);
     struct order best = {0};
 
