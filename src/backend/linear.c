@@ -117,7 +117,7 @@ static void conv_prepare(struct step *s)
     s->pitch_out = role.dir != CONV_DW;
 }
 
-/* Also says the outputs per tile and the estimates that chose them. */
+/* Also says what it will take, the outputs per tile and the estimates that chose them. */
 static void winograd_prepare(struct step *s)
 {
     const struct conv_shape shape = conv_shape_of(s);
@@ -127,6 +127,7 @@ static void winograd_prepare(struct step *s)
     conv_prepare(s);
     wino_plan(&q, &shape, roles_of(s).dir);
     cost = wino_cost(&q, &shape, roles_of(s).dir);
+    s->seconds = cost.winograd;
     snprintf(s->choice, sizeof s->choice, "%d%d%d (%.2f for %.2f ms)", (int)q.m[0], (int)q.m[1], (int)q.m[2],
              1e3 * cost.winograd, 1e3 * cost.direct);
 }

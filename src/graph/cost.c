@@ -40,27 +40,14 @@ double step_bytes(const struct step *s)
     return bytes;
 }
 
-/* Of two cores with AVX-512: what convolutions reach, and what memory delivers. */
-static const double flops_per_second = 320e9, bytes_per_second = 40e9;
-
-/* Winograd's form of a convolution of 3 taps along two or three axes needs about a quarter of the operations.
- */
-static bool is_winograd(const struct step *s)
-{
-    const struct conv *c = &s->node->attr.conv;
-    const struct dims *w = s->node->id == OP_CONV_DW ? &s->out_dims[0] : &s->in_dims[1];
-
-    if (s->node->id != OP_CONV && s->node->id != OP_CONV_DX && s->node->id != OP_CONV_DW)
-        return false;
-    for (int i = 0; i < 3; i++)
-        if ((w->n[2 + i] != 3 && (i || w->n[2] != 1)) || c->stride[i] != 1 || c->dilation[i] != 1)
-            return false;
-    return w->n[0] % 16 == 0 && w->n[1] % 16 == 0;
-}
+/* Of one core with AVX-512: what direct kernels reach, and what memory delivers. */
+static const double flops_per_second = 160e9, bytes_per_second = 20e9;
 
 double step_seconds(const struct step *s)
 {
     if (s->node->op->flags & OP_VIEW)
         return 0;
-    return step_flops(s) * (is_winograd(s) ? 0.25 : 1) / flops_per_second + step_bytes(s) / bytes_per_second;
+    if (s->seconds > 0)
+        return s->seconds;
+    return step_flops(s) / flops_per_second + step_bytes(s) / bytes_per_second;
 }

@@ -25,6 +25,8 @@ struct step {
     unsigned spare; /* set by prepare: bit k: output k need not be made; NULL if nobody reads it */
     /* set by prepare: bit k: input (output) k may be a window of the last axis of a wider buffer */
     unsigned pitch_in, pitch_out;
+    double
+        seconds; /* may be set by prepare: estimate for one core with AVX-512; 0: cost.h counts operations */
     char choice[48]; /* set by prepare: what was chosen and why, for dumps */
 };
 
