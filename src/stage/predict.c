@@ -9,7 +9,7 @@
 #include "stage/register_case.h"
 #include <string.h>
 
-enum { PROGRAM_BYTES = 64 << 20 };
+enum { PROGRAM_BYTES = 32 << 20 };
 
 static uint64_t larger(uint64_t a, uint64_t b)
 {

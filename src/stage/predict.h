@@ -26,7 +26,7 @@ struct predict_bytes {
     uint64_t
         windows; /* int16 phases + accumulators of the slices in flight + two planes of logits + the mask */
     uint64_t finish; /* mask + components of the liver rule, or mask + reordered and compressed copies */
-    uint64_t peak;   /* the largest of them, and 64 MB for the program */
+    uint64_t peak;   /* the largest of them, and 32 MB for the program */
     struct prepare_memory grids;
 };
 MUST_USE enum err predict_memory(struct predict_bytes *b, const struct case_files *c,

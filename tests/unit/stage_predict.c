@@ -245,7 +245,7 @@ static void memory_is_known_before(void **state)
     assert_true(b.peak > b.windows && b.windows > t.net.bytes && b.peak < 100000000);
     o.limit = b.peak - 1;
     assert_err(predict_case(&record, &files, &o, mask), ERR_MEMORY,
-               "needs 0.07 GB of memory, 0.07 GB may be used");
+               "needs 0.03 GB of memory, 0.03 GB may be used");
     assert_false(file_exists(mask));
     o.limit = b.peak;
     assert_ok(predict_case(&record, &files, &o, mask));
