@@ -9,7 +9,7 @@
 enum { LANES = RESIZE_LANES, PAD = RESIZE_PAD, TAPS_MAX = 4, SLICES_PER_JOB = 4 };
 /* Across a long cubic axis the filter runs over windows: REACH more samples on both sides (POLE^24 is 2e-14)
  * of what is read, from a ring of resized planes. */
-enum { REACH = 24, RING = 96 };
+enum { REACH = 24, RING = 144 };
 /* The range of the whole array is taken in this many parts. */
 enum { PARTS = 64 };
 
@@ -22,8 +22,9 @@ struct job {
     double range[2]; /* clip_all: of the whole input */
     double *planes;  /* cubic across: input slices resized in the plane, slice z at z % ring */
     int64_t ring;
-    int64_t next;            /* the first slice that is not in the ring yet */
-    struct resize_span span; /* across: what is done now */
+    int64_t next;                      /* the first slice that is not in the ring yet */
+    struct resize_span span;           /* across: what is done now */
+    const double *row[RING + 2 * PAD]; /* the planes of its rows */
     atomic_bool failed;
 };
 
@@ -245,7 +246,7 @@ static void rows_across(void *ctx, int64_t job)
     struct job *b = ctx;
     const struct resize_axis *w = &b->axis[2];
     const struct resize_span *part = &b->span;
-    int64_t width = b->axis[0].m, size = width * b->axis[1].m, end = (job + 1) * SLICES_PER_JOB;
+    int64_t width = b->axis[0].m, end = (job + 1) * SLICES_PER_JOB;
     struct scratch s;
 
     if (!scratch_make(&s, b, -1))
@@ -255,9 +256,8 @@ static void rows_across(void *ctx, int64_t job)
         for (int64_t x = 0; x < width; x += LANES) {
             int lanes = lanes_at(x, width);
 
-            for (int64_t i = part->first; i < part->end; i++)
-                load_row(before[i - part->first], b->planes + slice_of(b, i) % b->ring * size + y * width + x,
-                         lanes);
+            for (int64_t i = 0; i < part->end - part->first; i++)
+                load_row(before[i], b->row[i] + y * width + x, lanes);
             resize_axis_apply(w, part, before, behind);
             if (b->clip_all)
                 clip(s.behind, (part->to - part->from) * LANES, b->range);
@@ -283,6 +283,22 @@ static bool fits_ring(const struct job *b, const struct resize_span *s)
     return slice_of(b, s->end - 1) - slice_of(b, s->first) < b->ring;
 }
 
+/* The longest span from output `from` on whose slices the ring can hold. */
+static void span_set(struct job *b, int64_t from)
+{
+    int64_t size = b->axis[0].m * b->axis[1].m;
+
+    b->span = span_across(b, from, from + 1);
+    for (int64_t to = from + 2; to <= b->axis[2].m; to++) {
+        struct resize_span longer = span_across(b, from, to);
+        if (!fits_ring(b, &longer))
+            break;
+        b->span = longer;
+    }
+    for (int64_t i = b->span.first; i < b->span.end; i++)
+        b->row[i - b->span.first] = b->planes + slice_of(b, i) % b->ring * size;
+}
+
 static enum err run_across(struct job *b)
 {
     const struct resize_axis *a = b->axis;
@@ -291,14 +307,8 @@ static enum err run_across(struct job *b)
     b->planes = mem_new((size_t)(a[0].m * a[1].m), (size_t)b->ring * sizeof *b->planes);
     if (!b->planes)
         return ERR_MEMORY;
-    for (int64_t from = 0, to; from < a[2].m && !atomic_load(&b->failed); from = to) {
-        b->span = span_across(b, from, from + 1);
-        for (to = from + 1; to < a[2].m; to++) {
-            struct resize_span longer = span_across(b, from, to + 1);
-            if (!fits_ring(b, &longer))
-                break;
-            b->span = longer;
-        }
+    for (int64_t from = 0; from < a[2].m && !atomic_load(&b->failed); from = b->span.to) {
+        span_set(b, from);
         int64_t first = slice_of(b, b->span.first), end = slice_of(b, b->span.end - 1) + 1;
         b->next = b->next > first ? b->next : first;
         par_for((end - b->next + SLICES_PER_JOB - 1) / SLICES_PER_JOB, slices_to_planes, b);
@@ -315,21 +325,40 @@ struct range_job {
     double low[PARTS], high[PARTS];
 };
 
+static void range_i16(const int16_t *in, int64_t n, double range[2])
+{
+    int16_t low = INT16_MAX, high = INT16_MIN;
+
+    for (int64_t i = 0; i < n; i++) {
+        low = in[i] < low ? in[i] : low;
+        high = in[i] > high ? in[i] : high;
+    }
+    range[0] = low;
+    range[1] = high;
+}
+
+static void range_f64(const double *in, int64_t n, double range[2])
+{
+    range[0] = INFINITY;
+    range[1] = -INFINITY;
+    for (int64_t i = 0; i < n; i++) {
+        range[0] = in[i] < range[0] ? in[i] : range[0];
+        range[1] = in[i] > range[1] ? in[i] : range[1];
+    }
+}
+
 static void range_part(void *ctx, int64_t part)
 {
     struct range_job *r = ctx;
-    const int16_t *i16 = r->b->i16 ? r->b->in : NULL;
-    const double *f64 = r->b->i16 ? NULL : r->b->in;
-    double low = INFINITY, high = -INFINITY;
+    int64_t from = r->count * part / PARTS, n = r->count * (part + 1) / PARTS - from;
+    double range[2] = {INFINITY, -INFINITY};
 
-    for (int64_t i = r->count * part / PARTS; i < r->count * (part + 1) / PARTS; i++) {
-        double v = i16 ? i16[i] : f64[i];
-
-        low = v < low ? v : low;
-        high = v > high ? v : high;
-    }
-    r->low[part] = low;
-    r->high[part] = high;
+    if (n && r->b->i16)
+        range_i16((const int16_t *)r->b->in + from, n, range);
+    else if (n)
+        range_f64((const double *)r->b->in + from, n, range);
+    r->low[part] = range[0];
+    r->high[part] = range[1];
 }
 
 static void range_all(struct job *b)
