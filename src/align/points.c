@@ -327,25 +327,32 @@ static int next_column(const struct place *p, size_t at)
     return best;
 }
 
-static enum err table_write(const struct points *p, const char *path)
+enum err points_text(const struct points *p, struct str *out)
 {
-    struct str b = {0};
     size_t at = 0;
-    enum err err;
 
+    if (!p->text)
+        return ERR_OK;
     for (size_t i = 0; i < p->count; i++) {
         const struct place *place = &p->place[i];
 
         for (int c = next_column(place, at); c >= 0; c = next_column(place, at)) {
             double v = p->lps && c < 2 ? -p->mm[i][c] : p->mm[i][c];
 
-            str_add_bytes(&b, p->text + at, place->from[c] - at);
-            str_addf(&b, "%.6f", v + 0.0);
+            str_add_bytes(out, p->text + at, place->from[c] - at);
+            str_addf(out, "%.6f", v + 0.0);
             at = place->to[c];
         }
     }
-    str_add_bytes(&b, p->text + at, p->size - at);
-    err = str_status(&b);
+    str_add_bytes(out, p->text + at, p->size - at);
+    return str_status(out);
+}
+
+static enum err table_write(const struct points *p, const char *path)
+{
+    struct str b = {0};
+    enum err err = points_text(p, &b);
+
     if (!err)
         err = file_write(path, b.s, b.len);
     str_free(&b);

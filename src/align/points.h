@@ -4,6 +4,7 @@
 #define D4M_ALIGN_POINTS_H
 
 #include "align/transform_file.h"
+#include "base/str.h"
 
 struct points;
 
@@ -19,6 +20,8 @@ bool points_named(const char *path); /* does this name end like a point list? */
 
 size_t points_count(const struct points *p);
 double *points_at(struct points *p, size_t i); /* x, y, z in RAS mm, to be changed in place */
+/* Appends the table as it would be written; of a .mrk.json nothing. */
+MUST_USE enum err points_text(const struct points *p, struct str *out);
 /* In the form and convention of the file that was read, with six decimals. Atomic. */
 MUST_USE enum err points_write(struct points *p, const char *path);
 
