@@ -12,8 +12,9 @@ static const double border = 0.5 + 1e-6;            /* nodes around a field that
 struct stage {
     struct affine to_node; /* from the coordinates before to node positions */
     int64_t size[3];
-    float *u;     /* displacement in nodes */
-    float *guess; /* inverse of a velocity: displacement of exp(-v); else NULL */
+    const float *u; /* displacement in nodes */
+    float *made;    /* u, where it belongs to the stage */
+    float *guess;   /* inverse of a velocity: displacement of exp(-v); else NULL */
     bool inverse, field;
 };
 
@@ -28,7 +29,7 @@ void mapper_free(struct mapper *m)
     if (!m)
         return;
     for (size_t i = 0; i < m->count; i++) {
-        mem_free(m->stage[i].u);
+        mem_free(m->stage[i].made);
         mem_free(m->stage[i].guess);
     }
     mem_free(m->stage);
@@ -43,20 +44,17 @@ static enum err stage_fill(struct stage *s, const struct element *e)
     s->field = e->kind == ELEMENT_FIELD;
     s->inverse = e->inverse;
     memcpy(s->size, e->lattice.size, sizeof s->size);
-    s->u = mem_new(n, sizeof *s->u);
-    if (!s->u)
-        return ERR_MEMORY;
-    if (s->field) {
-        memcpy(s->u, e->lattice.v, n * sizeof *s->u);
+    s->u = e->lattice.v;
+    if (s->field)
         return ERR_OK;
-    }
+    s->u = s->made = mem_new(n, sizeof *s->made);
     work = mem_new(n, sizeof *work);
     s->guess = s->inverse ? mem_new(n, sizeof *s->guess) : NULL;
-    if (!work || (s->inverse && !s->guess)) {
+    if (!s->made || !work || (s->inverse && !s->guess)) {
         mem_free(work);
         return ERR_MEMORY;
     }
-    velocity_exp(&e->lattice, 1, s->u, work);
+    velocity_exp(&e->lattice, 1, s->made, work);
     if (s->inverse)
         velocity_exp(&e->lattice, -1, s->guess, work);
     mem_free(work);
