@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Compares transforms with SimpleITK, and with transformix (elastix) and reg_resample (NiftyReg) where installed, on random
-oblique pairs: what we convert and they apply, and what SimpleITK writes and we apply, must give the same image (within
+"""Compares transforms with SimpleITK, and with transformix (elastix), reg_resample (NiftyReg) and picsl_greedy where installed, on
+random oblique pairs: what we convert and they apply, and what SimpleITK writes and we apply, must give the same image (within
 1 HU on 99.9 % of voxels), and the same points (within 0.01 mm).
 
 Usage: check-transforms-peers.py [BUILD [ROUNDS]]; needs numpy, nibabel, scipy and SimpleITK, and BUILD/d4m."""
@@ -14,6 +14,11 @@ import nibabel as nib
 import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
+
+try:
+    from picsl_greedy import Greedy3D
+except ImportError:
+    Greedy3D = None
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -206,10 +211,21 @@ def check_reg_resample(pair, ours):
     compare(ours, sitk.GetArrayFromImage(sitk.ReadImage(str(pair.folder / "reg.nii.gz"))), "our field in reg_resample")
 
 
+def check_greedy(pair, ours):
+    """Our files in greedy: the field, and the affine as four rows of numbers."""
+    for transform, want in (("itk.nii.gz", ours), ("affine.txt", pair.ours("affine.txt"))):
+        names = [str(pair.folder / n) for n in ("fixed.nii.gz", "moving.nii.gz", "greedy.nii.gz", transform)]
+        Greedy3D().execute("-V 0 -rf {} -rm {} {} -rb -1024 -r {}".format(*names))
+        result = np.rint(sitk.GetArrayFromImage(sitk.ReadImage(names[2])))
+        inside = (want > -1024) & (result > -1000)  # it blends its background into the outermost half voxel
+        compare(want, result, f"our {transform} in greedy", inside & ndimage.binary_erosion(want > -1024))
+
+
 def main():
     build = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "build").resolve()
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 10
     peers = [n for n in ("transformix", "reg_resample") if shutil.which(n)]
+    shown = peers + ["greedy"] * bool(Greedy3D)
     for seed in range(rounds):
         with tempfile.TemporaryDirectory() as name:
             pair = Pair(np.random.default_rng(seed), pathlib.Path(name), build / "d4m")
@@ -219,11 +235,13 @@ def main():
                 check_points(pair, both)
                 if "transformix" in peers:
                     check_transformix(pair, ours)
+                if Greedy3D:
+                    check_greedy(pair, ours)
                 if "reg_resample" in peers:
                     check_reg_resample(pair, ours)
             except AssertionError as error:
                 sys.exit(f"seed {seed}: {error}")
-    print(f"{rounds} pairs: SimpleITK {sitk.Version_VersionString()}{''.join(', ' + p for p in peers)}: same images and points")
+    print(f"{rounds} pairs: SimpleITK {sitk.Version_VersionString()}{''.join(', ' + p for p in shown)}: same images and points")
 
 
 if __name__ == "__main__":

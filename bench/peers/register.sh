@@ -3,14 +3,15 @@
 # all of them alike (d4m evaluate registration).
 #
 #   bench/peers/register.sh --fixed FILE --moving FILE -o FOLDER [--d4m build/d4m] [--threads N] [--tools LIST]
-#                           [scoring options of d4m evaluate registration]
+#                           [--python PYTHON] [scoring options of d4m evaluate registration]
 #
-# --tools: some of d4m,elastix,elastix-default,niftyreg,greedy,deeds (default all). Scoring options are passed on: --truth, --fixed-labels,
+# --tools: some of d4m,elastix,elastix-default,niftyreg,greedy,deeds (default all). --python: one that has picsl_greedy,
+# for greedy where no program of that name is installed. Scoring options are passed on: --truth, --fixed-labels,
 # --moving-labels, --names, --body, --step. A tool's folder has its files, time.txt (wall, user and system seconds, peak
 # kB if GNU time is installed) and scores/.
 set -u
 d4m=build/d4m threads=$(nproc) tools=d4m,elastix,elastix-default,niftyreg,greedy,deeds
-fixed="" moving="" out="" score=()
+fixed="" moving="" out="" python=python3 score=()
 while [ $# -gt 0 ]; do
     case $1 in
     --fixed) fixed=$(realpath "$2") ;;
@@ -19,6 +20,7 @@ while [ $# -gt 0 ]; do
     --d4m) d4m=$2 ;;
     --threads) threads=$2 ;;
     --tools) tools=$2 ;;
+    --python) python=$(command -v "$2") ;;
     --truth | --fixed-labels | --moving-labels | --body) score+=("$1" "$(realpath "$2")") ;;
     --names | --step | --truth-convention) score+=("$1" "$2") ;;
     *) sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; exit 2 ;;
@@ -107,9 +109,13 @@ run_niftyreg() {
 }
 
 run_greedy() {
-    command -v greedy >/dev/null || return 77
-    timed greedy -d 3 -threads "$threads" -a -m NMI -i "$fixed" "$moving" -ia-identity -n 100x50x10 -o affine.mat || return 1
-    timed greedy -d 3 -threads "$threads" -m WNCC 4x4x4 -i "$fixed" "$moving" -it affine.mat -sv -n 100x50x20 -o warp.nii.gz || return 1
+    local greedy=(greedy -d 3)
+    if ! command -v greedy >/dev/null; then
+        "$python" -c 'import picsl_greedy' 2>/dev/null || return 77
+        greedy=("$python" -c 'import sys, picsl_greedy; picsl_greedy.Greedy3D().execute(" ".join(sys.argv[1:]))')
+    fi
+    timed "${greedy[@]}" -threads "$threads" -a -m NMI -i "$fixed" "$moving" -ia-identity -n 100x50x10 -o affine.mat || return 1
+    timed "${greedy[@]}" -threads "$threads" -m WNCC 4x4x4 -i "$fixed" "$moving" -it affine.mat -sv -n 100x50x20 -o warp.nii.gz || return 1
     maps=(warp.nii.gz affine.mat)
 }
 
