@@ -44,11 +44,19 @@ def main():
     sitk.WriteTransform(composite, str(OUT / "composite.tfm"))
     transforms = [a, composite, sitk.DisplacementFieldTransform(sitk.Cast(field, sitk.sitkVectorFloat64))]
     centre = np.array(fixed.TransformContinuousIndexToPhysicalPoint([4.5, 5.5, 4]))
+    euler = sitk.Euler3DTransform([3, 8, -5], 0.2, -0.3, 0.4, [1, 2, 3])
+    zyx = sitk.Euler3DTransform(euler)
+    zyx.SetComputeZYX(True)
+    versor = sitk.VersorRigid3DTransform([0.3, -0.5, 0.8], 0.4, [1, -2, 3], [3, 8, -5])
+    similarity = sitk.Similarity3DTransform(1.2, [0.3, 0.5, -0.8], 0.5, [1, 2, 3], [3, 8, -5])
+    for name, t in (("euler", euler), ("zyx", zyx), ("versor", versor), ("similarity", similarity)):
+        sitk.WriteTransform(t, str(OUT / f"{name}.tfm"))
+        transforms.append(t)
     with open(OUT / "points.csv", "w") as f:
         for p in centre + rng.uniform(-5, 5, (20, 3)):
             row = [*p] + [v for t in transforms for v in t.TransformPoint(p.tolist())]
             f.write(",".join(f"{v:.9f}" for v in row) + "\n")
-    for name, t in zip(("affine", "composite", "field"), transforms):
+    for name, t in zip(("affine", "composite", "field"), transforms[:3]):
         result = sitk.Resample(moving, fixed, t, sitk.sitkLinear, -1024)
         sitk.WriteImage(result, str(OUT / f"by_{name}.nii.gz"))
 

@@ -85,31 +85,87 @@ struct itk {
     int values, fixeds;
 };
 
+enum itk_kind { ITK_AFFINE, ITK_OFFSET, ITK_SHIFT, ITK_EULER, ITK_VERSOR, ITK_SIMILARITY, ITK_KINDS };
+static const struct {
+    const char *name;
+    int values, shift; /* parameters, and which of them is the first of the translation */
+} itk_kinds[ITK_KINDS] = {
+    [ITK_AFFINE] = {"AffineTransform_", 12, 9},       [ITK_OFFSET] = {"MatrixOffsetTransformBase_", 12, 9},
+    [ITK_SHIFT] = {"TranslationTransform_", 3, 0},    [ITK_EULER] = {"Euler3DTransform_", 6, 3},
+    [ITK_VERSOR] = {"VersorRigid3DTransform_", 6, 3}, [ITK_SIMILARITY] = {"Similarity3DTransform_", 7, 3},
+};
+
+/* The product Rz Rx Ry of turns about the axes, Rz Ry Rx where the fixed parameters say "ZYX". */
+static void euler_matrix(const struct itk *k, double m[3][3])
+{
+    static const int orders[2][3] = {{2, 0, 1}, {2, 1, 0}};
+    const int *order = orders[k->fixeds > 3 && k->fixed[3] != 0];
+    struct affine product = affine_identity();
+
+    for (int i = 2; i >= 0; i--) {
+        int axis = order[i], p = (axis + 1) % 3, q = (axis + 2) % 3;
+        double c = cos(k->value[axis]), s = sin(k->value[axis]);
+        struct affine turn = affine_identity();
+
+        turn.m[p][p] = turn.m[q][q] = c;
+        turn.m[p][q] = -s;
+        turn.m[q][p] = s;
+        product = affine_then(&product, &turn);
+    }
+    for (int i = 0; i < 3; i++)
+        memcpy(m[i], product.m[i], sizeof m[i]);
+}
+
+/* A unit quaternion by its vector part, times a scale. */
+static void versor_matrix(const double v[3], double scale, double m[3][3])
+{
+    double square = v[0] * v[0] + v[1] * v[1] + v[2] * v[2], w = sqrt(fmax(0, 1 - square));
+
+    for (int i = 0; i < 3; i++) {
+        int j = (i + 1) % 3, l = (i + 2) % 3;
+
+        m[i][i] = scale * (1 - 2 * (v[j] * v[j] + v[l] * v[l]));
+        m[i][j] = scale * 2 * (v[i] * v[j] - v[l] * w);
+        m[j][i] = scale * 2 * (v[i] * v[j] + v[l] * w);
+    }
+}
+
+static void itk_matrix(const struct itk *k, enum itk_kind kind, double m[3][3])
+{
+    for (int i = 0; i < 3; i++)
+        for (int j = 0; j < 3; j++)
+            m[i][j] = kind <= ITK_OFFSET ? k->value[3 * i + j] : i == j;
+    if (kind == ITK_EULER)
+        euler_matrix(k, m);
+    if (kind == ITK_VERSOR || kind == ITK_SIMILARITY)
+        versor_matrix(k->value, kind == ITK_SIMILARITY ? k->value[6] : 1, m);
+}
+
 /* y = M (x - c) + c + t in LPS; S M S, S (c + t - M c) in RAS, S = diag(-1, -1, 1). */
 static enum err itk_affine(struct affine *out, const struct itk *k, const char *what)
 {
     static const double sign[3] = {-1, -1, 1};
-    bool shift = str_starts(k->name, "TranslationTransform_");
-    bool known =
-        shift || str_starts(k->name, "AffineTransform_") || str_starts(k->name, "MatrixOffsetTransformBase_");
+    double m[3][3], centre[3] = {0};
+    int kind = 0;
 
-    if (!known || !str_ends(k->name, "_3_3"))
+    while (kind < ITK_KINDS && !str_starts(k->name, itk_kinds[kind].name))
+        kind++;
+    if (kind == ITK_KINDS || !str_ends(k->name, "_3_3"))
         return err_set(ERR_INPUT,
                        "%s: an ITK transform of kind %s is not read here; make an AffineTransform or a "
                        "displacement field of it",
                        what, k->name);
-    if (k->values != (shift ? 3 : 12) || (k->fixeds && k->fixeds != 3))
+    if (k->values != itk_kinds[kind].values || (k->fixeds != 0 && k->fixeds != 3 && k->fixeds != 4))
         return damaged(what, "the number of Parameters does not fit its kind of ITK transform");
-    for (int i = 0; i < 3; i++) {
-        double centre[3] = {0}, t = k->value[shift ? i : 9 + i];
-
+    itk_matrix(k, (enum itk_kind)kind, m);
+    if (kind != ITK_SHIFT)
         memcpy(centre, k->fixed, sizeof centre);
-        t += shift ? 0 : centre[i];
-        for (int j = 0; j < 3; j++) {
-            double m = shift ? i == j : k->value[3 * i + j];
+    for (int i = 0; i < 3; i++) {
+        double t = centre[i] + k->value[itk_kinds[kind].shift + i];
 
-            t -= shift ? 0 : m * centre[j];
-            out->m[i][j] = sign[i] * m * sign[j];
+        for (int j = 0; j < 3; j++) {
+            t -= m[i][j] * centre[j];
+            out->m[i][j] = sign[i] * m[i][j] * sign[j];
         }
         out->m[i][3] = sign[i] * t;
     }

@@ -9,8 +9,10 @@
 #include "volume/nifti.h"
 #include <math.h>
 
-static const char *const names[3] = {"affine", "composite", "field"};
-static const char *const files[3] = {"affine.tfm", "composite.tfm", "field.nii.gz"};
+enum { IMAGES = 3, FILES = 7, COLUMNS = 3 + 3 * FILES };
+static const char *const names[IMAGES] = {"affine", "composite", "field"};
+static const char *const files[FILES] = {"affine.tfm", "composite.tfm", "field.nii.gz",  "euler.tfm",
+                                         "zyx.tfm",    "versor.tfm",    "similarity.tfm"};
 
 static const char *fixture(const char *name)
 {
@@ -24,7 +26,7 @@ static void points_agree(void **state)
 
     (void)state;
     assert_ok(file_read(fixture("points.csv"), &text, &size));
-    for (int k = 0; k < 3; k++) {
+    for (int k = 0; k < FILES; k++) {
         struct transform *t = NULL;
         struct mapper *m = NULL;
         struct mapper_tally tally = {0};
@@ -33,10 +35,10 @@ static void points_agree(void **state)
         assert_ok(transform_read(&t, fixture(files[k]), CONVENTION_AUTO, NULL));
         assert_ok(mapper_new(&m, t, NULL, NULL));
         for (const char *line = (char *)text; *line; line = strchr(line, '\n') + 1, points++) {
-            double v[12], y[3];
+            double v[COLUMNS], y[3];
             char *at = (char *)(uintptr_t)line;
 
-            for (int i = 0; i < 12; i++, at++)
+            for (int i = 0; i < COLUMNS; i++, at++)
                 v[i] = strtod(at, &at);
             mapper_point(m, (double[3]){-v[0], -v[1], v[2]}, y, &tally);
             for (int c = 0; c < 3; c++)
@@ -57,7 +59,7 @@ static void images_agree(void **state)
 
     (void)state;
     assert_ok(nifti_load_hu(&moving, fixture("moving.nii.gz"), NULL, NULL));
-    for (int k = 0; k < 3; k++) {
+    for (int k = 0; k < IMAGES; k++) {
         struct transform *t = NULL;
         struct volume *want = NULL, *got = NULL;
         struct mapper_tally tally = {0};
