@@ -291,11 +291,13 @@ static enum err check_dims(const struct nifti_header *h, const struct nifti_cont
 
 enum err nifti_check_vectors(struct nifti_header *h, const struct nifti_context *c)
 {
-    int64_t axes = nifti_int(h, NH_DIM, 0), slices = nifti_int(h, NH_DIM, 3), tail = 1;
+    int64_t axes = nifti_int(h, NH_DIM, 0), slices = nifti_int(h, NH_DIM, 3);
+    int vector = axes == 4 ? 4 : 5; /* the axis of the components */
+    bool good = axes >= 4 && axes <= 7 && nifti_int(h, NH_DIM, vector) == 3;
 
-    for (int i = 6; i <= axes && i <= 7; i++)
-        tail = nifti_int(h, NH_DIM, i) > 1 ? 0 : tail;
-    if (axes < 5 || axes > 7 || nifti_int(h, NH_DIM, 4) != 1 || nifti_int(h, NH_DIM, 5) != 3 || !tail)
+    for (int i = 4; good && i <= axes; i++)
+        good = i == vector || nifti_int(h, NH_DIM, i) == 1;
+    if (!good)
         return nifti_refuse(c, ERR_INPUT, "not-vectors",
                             "is no displacement field: its axes must be X, Y, Z, 1, 3");
     if (slices > (h->version == 1 ? INT16_MAX : INT32_MAX) / 3)

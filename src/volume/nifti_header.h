@@ -82,8 +82,8 @@ struct nifti_layout {
 };
 MUST_USE enum err nifti_check_layout(const struct nifti_header *h, const struct nifti_context *c,
                                      struct nifti_layout *out);
-/* Turns the header of a vector image (X, Y, Z, 1, 3) into that of a volume of 3 Z slices, which is how its
- * components lie in the file; refuses one that is none. */
+/* Turns the header of a vector image (X, Y, Z, 1, 3; also X, Y, Z, 3) into that of a volume of 3 Z slices,
+ * which is how its components lie in the file; refuses one that is none. */
 MUST_USE enum err nifti_check_vectors(struct nifti_header *h, const struct nifti_context *c);
 /* The grid by the rules of input-rules.md, "Geometry"; sets h->used. */
 MUST_USE enum err nifti_check_grid(struct nifti_header *h, const struct nifti_context *c,

@@ -294,6 +294,43 @@ static void intents_have_meanings(void **state)
     assert_err(transform_read(&t, path, CONVENTION_AUTO, NULL), ERR_INPUT, "not finite");
 }
 
+/* X, Y, Z, 3 is read too; other numbers of components or volumes are not. */
+static void axes_of_fields(void **state)
+{
+    static const struct {
+        int16_t dim[6]; /* number of axes, X .. */
+        bool good;
+    } ways[] = {{{5, 2, 3, 4, 1, 3}, true},  {{4, 2, 3, 4, 3, 1}, true},  {{5, 2, 3, 4, 3, 1}, false},
+                {{5, 2, 3, 4, 2, 3}, false}, {{5, 2, 3, 4, 1, 2}, false}, {{3, 2, 3, 4, 1, 3}, false}};
+    const char *path = test_path(test_folder(), "f.nii");
+    struct grid g = case_grid(2, 3, 4);
+    struct constant k = {{1, 2, 3}, &g};
+    struct nifti_vectors v = {&g, {1007, 0, ""}, fill_constant, &k};
+    uint8_t *bytes;
+    size_t n;
+
+    (void)state;
+    assert_ok(nifti_save_vectors(&v, path));
+    assert_ok(file_read(path, &bytes, &n));
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        struct transform *t = NULL;
+        double y[3];
+
+        memcpy(bytes + 40, ways[i].dim, sizeof ways[i].dim);
+        assert_ok(file_write(path, bytes, n));
+        if (!ways[i].good) {
+            assert_err(transform_read(&t, path, CONVENTION_AUTO, NULL), ERR_INPUT, "X, Y, Z, 1, 3");
+            continue;
+        }
+        assert_ok(transform_read(&t, path, CONVENTION_AUTO, NULL));
+        map(t, (double[3]){-28, -20, 14}, y);
+        assert_float_equal(y[0], -29, 1e-5);
+        assert_float_equal(y[2], 17, 1e-5);
+        transform_free(t);
+    }
+    mem_free(bytes);
+}
+
 static void an_image_is_no_field(void **state)
 {
     const char *path = test_path(test_folder(), "image.nii");
@@ -347,6 +384,7 @@ int main(void)
         cmocka_unit_test(bad_text_is_refused),
         cmocka_unit_test(fields_come_back),
         cmocka_unit_test(intents_have_meanings),
+        cmocka_unit_test(axes_of_fields),
         cmocka_unit_test(an_image_is_no_field),
         cmocka_unit_test(affine_of_a_chain),
         cmocka_unit_test(exhaustion_is_an_error),
