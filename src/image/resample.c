@@ -294,3 +294,35 @@ enum err resample_labels(struct volume **out, const struct volume *v, const stru
 
     return carry_run(&c, out, VOXEL_U8);
 }
+
+double resample_at(const struct volume *v, const double at[3])
+{
+    const int16_t *voxel = v->data;
+    const int64_t *n = v->grid.dims, step[3] = {1, n[0], n[0] * n[1]};
+    double weight[3], sum = 0;
+    int64_t base = 0;
+
+    for (int a = 0; a < 3; a++) {
+        double last = (double)n[a] - 1, inside, floored;
+
+        if (!(at[a] >= -0.5 && at[a] <= last + 0.5))
+            return NAN;
+        inside = fmin(fmax(at[a], 0), last);
+        floored = floor(fmin(inside, fmax(0, last - 1)));
+        weight[a] = inside - floored;
+        base += step[a] * (int64_t)floored;
+    }
+    for (int corner = 0; corner < 8; corner++) {
+        double w = 1;
+        int64_t i = base;
+
+        for (int a = 0; a < 3; a++) {
+            bool up = corner >> a & 1;
+            w *= up ? weight[a] : 1 - weight[a];
+            i += up ? step[a] : 0;
+        }
+        if (w > 0)
+            sum += w * voxel[i];
+    }
+    return sum;
+}

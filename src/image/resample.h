@@ -26,6 +26,8 @@ enum { RESAMPLE_FILL_HU = -1024 };
 /* HU on another grid, trilinear, RESAMPLE_FILL_HU outside the source's field of view (the box of its voxels,
  * borders included). A copy if the grids are the same (grid_same). How much lies inside: grid_overlap. */
 MUST_USE enum err resample_hu(struct volume **out, const struct volume *v, const struct grid *to);
+/* Trilinear value of an int16 volume at a fractional index; NAN more than half a voxel outside. */
+double resample_at(const struct volume *v, const double index[3]);
 /* Labels (uint8) on another grid: nearest voxel, 0 outside. */
 MUST_USE enum err resample_labels(struct volume **out, const struct volume *v, const struct grid *to);
 #endif

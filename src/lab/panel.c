@@ -1,40 +1,8 @@
 #include "lab/panel.h"
+#include "image/resample.h"
 #include <math.h>
 
 #define OUTSIDE 0x1B2332U /* colour of what the phase did not scan */
-
-/* Trilinear value of an int16 volume at a fractional index; NAN more than half a voxel outside. */
-static double sample(const struct volume *v, const double at[3])
-{
-    const int16_t *voxel = v->data;
-    const int64_t *n = v->grid.dims, step[3] = {1, n[0], n[0] * n[1]};
-    double weight[3], sum = 0;
-    int64_t base = 0;
-
-    for (int a = 0; a < 3; a++) {
-        double last = (double)n[a] - 1, inside, floored;
-
-        if (!(at[a] >= -0.5 && at[a] <= last + 0.5))
-            return NAN;
-        inside = fmin(fmax(at[a], 0), last);
-        floored = floor(fmin(inside, fmax(0, last - 1)));
-        weight[a] = inside - floored;
-        base += step[a] * (int64_t)floored;
-    }
-    for (int corner = 0; corner < 8; corner++) {
-        double w = 1;
-        int64_t i = base;
-
-        for (int a = 0; a < 3; a++) {
-            bool up = corner >> a & 1;
-            w *= up ? weight[a] : 1 - weight[a];
-            i += up ? step[a] : 0;
-        }
-        if (w > 0)
-            sum += w * voxel[i];
-    }
-    return sum;
-}
 
 /* Index on RAS axis a shown at the offset (pixels) from the panel's left or top edge. */
 static double index_at(const struct picture_layout *at, int a, double offset)
@@ -77,7 +45,7 @@ static void fill(const struct panel *p, const struct volume *image, double inver
             grid_world(&p->at->grid, index, mm);
             for (int a = 0; a < 3; a++)
                 at[a] = inverse[a][0] * mm[0] + inverse[a][1] * mm[1] + inverse[a][2] * mm[2] + inverse[a][3];
-            row[x] = colour_of(p, sample(image, at));
+            row[x] = colour_of(p, resample_at(image, at));
         }
     }
 }

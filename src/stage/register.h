@@ -55,6 +55,7 @@ struct register_job {
     enum warp_how how;                        /* WARP_LINEAR or WARP_CUBIC */
     const char *image, *valid, *map, *record; /* where results go: registered.nii.gz, valid.nii.gz,
                                                  transform.d4m, verdict.json */
+    const char *picture; /* start of the pictures' names: + ".png", "_axial.png", ...; NULL: none */
     const char *command_line;
     const char *key; /* kept in the record, or NULL */
 };

@@ -18,7 +18,8 @@ static const struct field fields[] = {
           .help = "the portal venous image; its grid is the result's"),
     FIELD(struct register_cfg, T_STRING, moving, .arg = "FILE", .help = "the phase that is brought onto it"),
     FIELD(struct register_cfg, T_STRING, output, .arg = "FOLDER", .brief = 'o',
-          .help = "folder for registered.nii.gz, valid.nii.gz, transform.d4m, verdict.json"),
+          .help = "folder for registered.nii.gz, valid.nii.gz, transform.d4m, verdict.json and pictures "
+                  "(qc.png, ...)"),
     FIELD(struct register_cfg, T_STRING, dataset, .brief = 'd', .arg = "DATASET",
           .help = "instead of one pair: every phase of every case of a data set, with -w"),
     FIELD(struct register_cfg, T_STRING, work, .brief = 'w', .arg = "WORK",
@@ -51,7 +52,9 @@ static enum err name_results(struct register_job *job, const char *folder, struc
     job->valid = arena_printf(a, "%s/valid.nii.gz", folder);
     job->map = arena_printf(a, "%s/transform.d4m", folder);
     job->record = arena_printf(a, "%s/verdict.json", folder);
-    return job->image && job->valid && job->map && job->record ? folder_make(folder) : ERR_MEMORY;
+    job->picture = arena_printf(a, "%s/qc", folder);
+    return job->image && job->valid && job->map && job->record && job->picture ? folder_make(folder)
+                                                                               : ERR_MEMORY;
 }
 
 static void print_pair(const json_t *record, const struct register_job *job)

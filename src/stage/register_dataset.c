@@ -36,7 +36,8 @@ static enum err name_results(struct register_job *job, const struct run *r, cons
     job->valid = arena_printf(a, "%s/valid/%s_%04d.nii.gz", r->folder, name, channel);
     job->map = arena_printf(a, "%s/transforms/%s_%04d.d4m", r->folder, name, channel);
     job->record = arena_printf(a, "%s/transforms/%s_%04d.json", r->folder, name, channel);
-    return job->image && job->valid && job->map && job->record ? ERR_OK : ERR_MEMORY;
+    job->picture = arena_printf(a, "%s/qc/%s_%04d", r->folder, name, channel);
+    return job->image && job->valid && job->map && job->record && job->picture ? ERR_OK : ERR_MEMORY;
 }
 
 /* The label as the fixed image's liver, its last class as the lesion; if it lies on that image. */
@@ -328,10 +329,10 @@ static enum err write_dataset_json(const struct run *r)
 
 static enum err make_folders(const struct run *r)
 {
-    static const char *const names[] = {"imagesTr", "valid", "transforms", "labelsTr"};
+    static const char *const names[] = {"imagesTr", "valid", "transforms", "qc", "labelsTr"};
     enum err err = ERR_OK;
 
-    for (size_t i = 0; !err && i < (r->set->whole ? 4 : 3); i++) {
+    for (size_t i = 0; !err && i < (r->set->whole ? 5 : 4); i++) {
         char *path = path_join(r->folder, names[i]);
         err = path ? folder_make(path) : ERR_MEMORY;
         mem_free(path);

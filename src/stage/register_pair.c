@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "stage/register.h"
+#include "stage/register_picture.h"
 #include <unistd.h>
 
 struct pair_files {
@@ -45,6 +46,32 @@ static enum err load(struct pair_files *p, const struct register_job *job, struc
     return ERR_OK;
 }
 
+/* Where a picture lies: plane REGISTER_PLANES is the montage. */
+static enum err picture_path(struct str *path, const char *start, int plane)
+{
+    *path = (struct str){0};
+    str_add(path, start);
+    if (plane < REGISTER_PLANES)
+        str_addf(path, "_%s", register_plane_names[plane]);
+    str_add(path, ".png");
+    return str_status(path);
+}
+
+static enum err clear_pictures(const char *start)
+{
+    enum err err = ERR_OK;
+
+    for (int k = 0; !err && k <= REGISTER_PLANES; k++) {
+        struct str path;
+
+        err = picture_path(&path, start, k);
+        if (!err)
+            (void)unlink(path.s);
+        str_free(&path);
+    }
+    return err;
+}
+
 /* Results of an earlier run must not pass for this one's. */
 static enum err clear(const struct register_job *job)
 {
@@ -58,7 +85,7 @@ static enum err clear(const struct register_job *job)
                                out[i], in[k]);
     for (size_t i = 0; i < sizeof out / sizeof *out; i++)
         (void)unlink(out[i]);
-    return ERR_OK;
+    return job->picture ? clear_pictures(job->picture) : ERR_OK;
 }
 
 static enum err write_image(const struct registration *r, const struct pair_files *p,
@@ -78,6 +105,44 @@ static enum err write_image(const struct registration *r, const struct pair_file
     return err;
 }
 
+static enum err write_picture(const struct register_picture *p, const char *start, int plane)
+{
+    struct str path = {0}, png = {0};
+    enum err err = plane < REGISTER_PLANES ? register_flicker(p, plane, &png) : register_montage(p, &png);
+
+    if (!err)
+        err = picture_path(&path, start, plane);
+    if (!err)
+        err = file_write(path.s, png.s, png.len);
+    str_free(&path);
+    str_free(&png);
+    return err;
+}
+
+/* Whatever the verdict: a failure is when they are needed. */
+static enum err write_pictures(const struct registration *r, const struct pair_files *p,
+                               const struct register_job *job)
+{
+    struct register_picture picture = {
+        .fixed = p->fixed, .moving = p->moving, .liver = p->fixed_liver, .t = r->transform};
+    struct str title = {0}, text = {0};
+    enum err err;
+
+    str_addf(&title, "%s onto %s", path_base(job->moving), path_base(job->fixed));
+    registration_line(&text, r);
+    str_add(&text, ". Organ-level alignment; tumours are not expected to align.");
+    TRY_OR(done, str_status(&title));
+    TRY_OR(done, str_status(&text));
+    picture.title = title.s;
+    picture.text = text.s;
+    for (int k = 0; k <= REGISTER_PLANES; k++)
+        TRY_OR(done, write_picture(&picture, job->picture, k));
+done:
+    str_free(&title);
+    str_free(&text);
+    return err;
+}
+
 static enum err add_files(json_t *o, const struct register_job *job, const struct pair_files *p, bool image)
 {
     json_t *from = json_pack("{s:o, s:o}", "fixed", json_str(job->fixed), "moving", json_str(job->moving));
@@ -92,6 +157,8 @@ static enum err add_files(json_t *o, const struct register_job *job, const struc
     }
     if (job->key)
         json_object_set_new(o, "key", json_str(job->key));
+    if (job->picture)
+        json_object_set_new(to, "picture", json_str(path_base(job->picture)));
     json_object_set_new(o, "files", from);
     json_object_set_new(o, "results", to);
     json_object_set_new(o, "moving_largest_spacing_mm",
@@ -111,6 +178,8 @@ static enum err write_results(json_t **record, const struct registration *r, con
     TRY(transform_write(r->transform, job->map));
     if (image)
         TRY(write_image(r, p, job));
+    if (job->picture)
+        TRY(write_pictures(r, p, job));
     TRY(registration_json(&o, r));
     err = add_files(o, job, p, image);
     if (!err)

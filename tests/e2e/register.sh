@@ -11,7 +11,7 @@ of=work/registered
 
 expect 0 '(pass|warn) 1, ' "$d4m" register -d data -w work $fast
 for f in imagesTr/hcc005_0001.nii.gz imagesTr/hcc005_0002.nii.gz valid/hcc005_0001.nii.gz transforms/hcc005_0001.d4m \
-    transforms/hcc005_0001.json labelsTr/hcc005.nii.gz dataset.json verdict.json; do
+    transforms/hcc005_0001.json qc/hcc005_0001.png qc/hcc005_0001_axial.png labelsTr/hcc005.nii.gz dataset.json verdict.json; do
     [ -s "$of/$f" ] || fail "$f is missing"
 done
 cmp "$of/imagesTr/hcc005_0002.nii.gz" data/imagesTr/hcc005_0002.nii.gz || fail "the reference phase is another"

@@ -1,0 +1,214 @@
+#include "stage/register_plane.h"
+#include "align/mapper.h"
+#include "base/mem.h"
+#include "image/resample.h"
+#include <math.h>
+
+enum { BODY_HU = -200 };
+
+/* Sum of indices over the voxels that count, and their number. */
+static double sum_indices(const struct volume *v, bool labels, double sum[3])
+{
+    const int64_t *n = v->grid.dims;
+    double count = 0;
+
+    sum[0] = sum[1] = sum[2] = 0;
+    for (int64_t z = 0; z < n[2]; z++)
+        for (int64_t y = 0; y < n[1]; y++)
+            for (int64_t x = 0; x < n[0]; x++) {
+                int64_t i = (z * n[1] + y) * n[0] + x;
+
+                if (labels ? !((const uint8_t *)v->data)[i] : ((const int16_t *)v->data)[i] <= BODY_HU)
+                    continue;
+                sum[0] += (double)x;
+                sum[1] += (double)y;
+                sum[2] += (double)z;
+                count++;
+            }
+    return count;
+}
+
+void register_centre(const struct register_picture *p, const struct grid *ras, double index[3])
+{
+    const struct volume *v = p->liver ? p->liver : p->fixed;
+    double sum[3], mm[3], inverse[3][4], count = sum_indices(v, p->liver != NULL, sum);
+
+    for (int a = 0; a < 3; a++)
+        index[a] = (double)(ras->dims[a] - 1) / 2;
+    if (!(count > 0) || grid_invert(ras, inverse))
+        return;
+    for (int a = 0; a < 3; a++)
+        sum[a] /= count;
+    grid_world(&v->grid, sum, mm);
+    for (int a = 0; a < 3; a++) {
+        double at = inverse[a][0] * mm[0] + inverse[a][1] * mm[1] + inverse[a][2] * mm[2] + inverse[a][3];
+
+        index[a] = round(fmin(fmax(at, 0), (double)(ras->dims[a] - 1)));
+    }
+}
+
+void register_plane_free(struct register_plane *s)
+{
+    mem_free(s->fixed);
+    mem_free(s->before);
+    mem_free(s->after);
+    mem_free(s->det);
+    mem_free(s->moved);
+    mem_free(s->to);
+    mem_free(s->liver);
+    *s = (struct register_plane){0};
+}
+
+/* Pixels of a plane in mm: the patient's right, front or head at the picture's left and top. */
+struct view {
+    int across, down;
+    struct affine to_mm; /* pixel (x, y, 0) -> mm */
+    double unit[2][3];   /* along across and down, mm -> mm */
+};
+
+static struct view view_make(struct register_plane *s, const struct register_picture *p, int plane)
+{
+    static const int axes[REGISTER_PLANES][3] = {{0, 1, 2}, {0, 2, 1}, {1, 2, 0}};
+    struct grid ras = grid_to_ras(&p->fixed->grid);
+    struct view v = {.across = axes[plane][0], .down = axes[plane][1], .to_mm = affine_of_grid(&ras)};
+    double centre[3], size[2], step[2];
+    struct affine index = {0};
+
+    register_centre(p, &ras, centre);
+    for (int i = 0; i < 2; i++)
+        size[i] = (double)ras.dims[axes[plane][i]] * ras.spacing[axes[plane][i]];
+    s->mm = fmax(size[0], size[1]) / PLANE_SIDE;
+    s->width = (int)fmax(1, floor(size[0] / s->mm + 1e-9));
+    s->height = (int)fmax(1, floor(size[1] / s->mm + 1e-9));
+    for (int i = 0; i < 2; i++)
+        step[i] = s->mm / ras.spacing[axes[plane][i]];
+    for (int i = 0; i < 2; i++) { /* from the far end, pixel centres */
+        index.m[axes[plane][i]][i] = -step[i];
+        index.m[axes[plane][i]][3] = (double)ras.dims[axes[plane][i]] - 0.5 - step[i] / 2;
+    }
+    index.m[axes[plane][2]][3] = centre[axes[plane][2]];
+    for (int i = 0; i < 2; i++)
+        for (int a = 0; a < 3; a++)
+            v.unit[i][a] = v.to_mm.m[a][axes[plane][i]] / ras.spacing[axes[plane][i]];
+    v.to_mm = affine_then(&index, &v.to_mm);
+    return v;
+}
+
+static enum err allocate(struct register_plane *s, bool liver)
+{
+    size_t n = (size_t)s->width * (size_t)s->height;
+    float **plane[] = {&s->fixed, &s->before, &s->after, &s->det, &s->moved};
+
+    for (size_t i = 0; i < sizeof plane / sizeof *plane; i++)
+        if (!(*plane[i] = mem_new(n, sizeof(float))))
+            return ERR_MEMORY;
+    s->to = mem_new(n, 2 * sizeof(float));
+    s->liver = liver ? mem_new(n, 1) : NULL;
+    return s->to && (s->liver || !liver) ? ERR_OK : ERR_MEMORY;
+}
+
+/* mm -> index of an image. */
+static enum err index_map(struct affine *out, const struct volume *v)
+{
+    struct affine forward = affine_of_grid(&v->grid);
+
+    return affine_invert(out, &forward);
+}
+
+static double at_mm(const struct volume *v, const struct affine *to_index, const double mm[3])
+{
+    double index[3];
+
+    affine_apply(to_index, mm, index);
+    return resample_at(v, index);
+}
+
+static uint8_t label_at(const struct volume *v, const struct affine *to_index, const double mm[3])
+{
+    const int64_t *n = v->grid.dims;
+    double index[3];
+    int64_t i[3];
+
+    affine_apply(to_index, mm, index);
+    for (int a = 0; a < 3; a++) {
+        if (!(index[a] >= -0.5 && index[a] < (double)n[a] - 0.5))
+            return 0;
+        i[a] = (int64_t)floor(index[a] + 0.5);
+    }
+    return ((const uint8_t *)v->data)[(i[2] * n[1] + i[1]) * n[0] + i[0]] != 0;
+}
+
+/* Determinant at x by central differences of 1 mm. */
+static double det_at(const struct mapper *m, const double x[3])
+{
+    struct mapper_tally tally = {0};
+    struct affine j = {0};
+
+    for (int a = 0; a < 3; a++) {
+        double lo[3] = {x[0], x[1], x[2]}, hi[3] = {x[0], x[1], x[2]}, from[3], to[3];
+
+        lo[a] -= 1;
+        hi[a] += 1;
+        mapper_point(m, lo, from, &tally);
+        mapper_point(m, hi, to, &tally);
+        for (int i = 0; i < 3; i++)
+            j.m[i][a] = (to[i] - from[i]) / 2;
+    }
+    return affine_det(&j);
+}
+
+struct sampler {
+    const struct register_picture *p;
+    const struct mapper *map;
+    struct affine fixed, moving, liver; /* mm -> index */
+    struct view view;
+};
+
+static void sample_pixel(const struct sampler *k, struct register_plane *s, int x, int y)
+{
+    size_t i = (size_t)y * (size_t)s->width + (size_t)x;
+    double pixel[3] = {x, y, 0}, mm[3], to[3], far = 0;
+    struct mapper_tally tally = {0};
+
+    affine_apply(&k->view.to_mm, pixel, mm);
+    mapper_point(k->map, mm, to, &tally);
+    s->fixed[i] = (float)at_mm(k->p->fixed, &k->fixed, mm);
+    s->before[i] = (float)at_mm(k->p->moving, &k->moving, mm);
+    s->after[i] = (float)at_mm(k->p->moving, &k->moving, to);
+    s->det[i] = (float)det_at(k->map, mm);
+    for (int a = 0; a < 3; a++)
+        far += (to[a] - mm[a]) * (to[a] - mm[a]);
+    s->moved[i] = (float)sqrt(far);
+    for (int j = 0; j < 2; j++)
+        s->to[2 * i + (size_t)j] =
+            (float)(k->view.unit[j][0] * to[0] + k->view.unit[j][1] * to[1] + k->view.unit[j][2] * to[2]);
+    if (s->liver)
+        s->liver[i] = label_at(k->p->liver, &k->liver, mm);
+}
+
+enum err register_plane_make(struct register_plane *out, const struct register_picture *p, int plane)
+{
+    struct register_plane s = {0};
+    struct sampler k = {.p = p};
+    struct mapper *map = NULL;
+    enum err err;
+
+    k.view = view_make(&s, p, plane);
+    TRY_OR(failed, index_map(&k.fixed, p->fixed));
+    TRY_OR(failed, index_map(&k.moving, p->moving));
+    if (p->liver)
+        TRY_OR(failed, index_map(&k.liver, p->liver));
+    TRY_OR(failed, allocate(&s, p->liver != NULL));
+    TRY_OR(failed, mapper_new(&map, p->t, NULL, NULL));
+    k.map = map;
+#pragma omp parallel for schedule(dynamic, 8)
+    for (int y = 0; y < s.height; y++)
+        for (int x = 0; x < s.width; x++)
+            sample_pixel(&k, &s, x, y);
+    mapper_free(map);
+    *out = s;
+    return ERR_OK;
+failed:
+    register_plane_free(&s);
+    return err;
+}
