@@ -7,6 +7,7 @@
 #include "eval/score.h"
 #include "lab/page.h"
 #include "lab/report_case.h"
+#include "lab/report_registration.h"
 #include <math.h>
 #include <string.h>
 #include <time.h>
@@ -328,6 +329,7 @@ static enum err add_page(struct str *html, const struct report_options *o, const
         TRY(add_numbers(html, o, e));
     }
     TRY(add_pictures(html, o, e));
+    TRY(report_registration(html, o->registered, own));
     TRY(add_curve(html, o, own));
     TRY(add_facts(html, o));
     add_warnings(html, o->warnings, own);

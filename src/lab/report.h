@@ -28,6 +28,7 @@ struct report_options {
     const char *title;
     const char *date;                 /* NULL: now, in UTC */
     const char *summary, *log, *plan; /* summary.json, log.jsonl, plan.json; each may be NULL */
+    const char *registered;           /* WORK/registered, or NULL */
     const struct report_case *cases;
     size_t count;
     const struct report_fact *facts; /* what was done: command, data, model, seed, hashes */

@@ -84,6 +84,7 @@ static enum err report_main(const struct cli *cli, const void *config)
     o.summary = s.summary;
     o.log = s.log;
     o.plan = s.plan;
+    o.registered = s.registered;
     o.cases = s.cases;
     o.count = s.count;
     o.facts = s.fact;

@@ -327,8 +327,24 @@ static enum err mark_training(struct search *s)
     return ERR_OK;
 }
 
+static enum err find_registration(struct search *s)
+{
+    struct arena *a = s->out->arena;
+    const char *folder, *json;
+
+    if (!s->q->work)
+        return ERR_OK;
+    folder = arena_printf(a, "%s/registered", s->q->work);
+    json = arena_printf(a, "%s/registered/verdict.json", s->q->work);
+    if (!folder || !json)
+        return ERR_MEMORY;
+    s->out->registered = file_exists(json) ? folder : NULL;
+    return ERR_OK;
+}
+
 static enum err find_all(struct search *s)
 {
+    TRY(find_registration(s));
     TRY(find_summary(s));
     TRY(find_project(s));
     TRY(find_model(s));

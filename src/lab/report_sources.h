@@ -23,6 +23,7 @@ struct report_sources {
     struct arena *arena;
     const char *title;
     const char *summary, *log, *plan; /* log and plan NULL without a model */
+    const char *registered;           /* WORK/registered, or NULL */
     struct report_case *cases;
     size_t count;
     struct report_fact fact[REPORT_FACTS];

@@ -199,6 +199,7 @@ static json_t *summary(const json_t *record)
 
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         json_object_set(o, keys[i], json_object_get(record, keys[i]));
+    json_object_set(o, "picture", json_object_get(json_object_get(record, "results"), "picture"));
     return o;
 }
 

@@ -262,6 +262,56 @@ static void hostile_texts_and_lost_images(void **state)
     notes_clear(&notes);
 }
 
+static void registrations_are_shown(void **state)
+{
+    static const unsigned char png[] = "\x89PNG\r\n\x1a\nand so on";
+    struct scene s = make_scene();
+    struct report_options o = {.path = test_path(s.folder, "g.html"),
+                               .registered = test_path(s.folder, "reg")};
+    const char *json = test_path(s.folder, "reg/verdict.json");
+    struct str b = {0};
+    char *page;
+
+    (void)state;
+    assert_ok(folder_make(test_path(s.folder, "reg/qc")));
+    assert_ok(file_write(test_path(s.folder, "reg/qc/a_0001.png"), png, sizeof png));
+    assert_ok(file_write(test_path(s.folder, "reg/out.png"), png, sizeof png));
+    str_add(
+        &b,
+        "{\"cases\": [{\"case\": \"a<b>\", \"phases\": {"
+        "\"arterial\": {\"verdict\": \"pass\", \"body\": {\"moved_mean_mm\": 3.25, \"header\": {\"mean12\": "
+        "0.05}, \"final\": {\"mean12\": 0.0125}}, \"picture\": \"a_0001\"}, "
+        "\"delayed\": {\"verdict\": \"fail\", \"reasons\": [\"<u>folds\", \"far\"], \"picture\": "
+        "\"../out\"}, "
+        "\"noncontrast\": {\"verdict\": \"unfit\", \"error\": \"too thin\", \"body\": 3, \"reasons\": 4}}}, "
+        "7]}");
+    assert_ok(str_status(&b));
+    write_text(json, b.s);
+    str_free(&b);
+    assert_ok(report_write(&o));
+    page = read_page(o.path);
+    holds(page, "a&lt;b&gt;");
+    holds(page, "&lt;u&gt;folds<br>far");
+    holds(page, "too thin");
+    holds(page, "3.2</td>");
+    holds(page, "0.0125</td>");
+    assert_true(strstr(page, "delayed") < strstr(page, "noncontrast")); /* the worst first */
+    assert_true(strstr(page, "noncontrast") < strstr(page, "arterial"));
+    assert_int_equal(times(page, "src=\"data:image/png;base64,iVBORw0KGg"), 1); /* none from outside qc/ */
+    mem_free(page);
+    assert_survives_exhaustion(report_write(&o), (void)0);
+    write_text(json, "{\"cases\": ");
+    assert_ok(report_write(&o));
+    page = read_page(o.path);
+    holds(page, "the registration is not shown");
+    mem_free(page);
+    o.registered = NULL;
+    assert_ok(report_write(&o));
+    page = read_page(o.path);
+    assert_null(strstr(page, "egistration"));
+    mem_free(page);
+}
+
 static void failures_keep_the_old_page(void **state)
 {
     struct scene s = make_scene();
@@ -320,7 +370,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_work_folder_becomes_a_page), cmocka_unit_test(hostile_texts_and_lost_images),
-        cmocka_unit_test(failures_keep_the_old_page), cmocka_unit_test(sources_tell_what_is_missing)};
+        cmocka_unit_test(registrations_are_shown), cmocka_unit_test(failures_keep_the_old_page),
+        cmocka_unit_test(sources_tell_what_is_missing)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
