@@ -1,6 +1,5 @@
 #include "align/align.h"
 #include "align/body.h"
-#include "align/expect.h"
 #include "align/tent.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -44,6 +43,7 @@ struct working {
     struct lattice at;
     float *hu;
     uint8_t *body;
+    uint8_t *inside; /* NULL: all */
     double sigma;
 };
 
@@ -51,17 +51,22 @@ static void working_free(struct working *w)
 {
     mem_free(w->hu);
     mem_free(w->body);
+    mem_free(w->inside);
 }
 
+/* `like`: the lattice whose axes the image must have, or NULL. */
 static enum err working_make(struct working *w, const struct volume *v, const struct tent *t,
-                             const char *which)
+                             const struct lattice *like)
 {
+    const char *which = like ? "moving" : "fixed";
     double nodes[3];
     enum err err;
 
     for (int a = 0; a < 3; a++)
         nodes[a] = t->half_width[a] / t->spacing;
     TRY(tent_resample(&w->at, &w->hu, v, t));
+    if (like && tent_oblique(&w->at, like))
+        TRY(tent_turn(&w->at, &w->hu, &w->inside, like));
     err = body_find(&w->body, w->hu, w->at.size);
     if (!err)
         err = body_noise(&w->sigma, w->hu, w->body, w->at.size, body_noise_gain(nodes));
@@ -88,7 +93,8 @@ static void crop(struct working *w, double spacing)
 
     body_box(w->body, w->at.size, from, to);
     for (int a = 0; a < 3; a++) {
-        from[a] = lattice_clamp(from[a] - edge, w->at.size[a]);
+        /* a node of the coarsest level, so that two images on one grid share nodes on all levels */
+        from[a] = lattice_clamp(from[a] - edge, w->at.size[a]) & -((int64_t)1 << (ALIGN_LEVELS - 1));
         size[a] = lattice_clamp(to[a] + edge, w->at.size[a]) - from[a] + 1;
     }
     crop_array(w->hu, sizeof(float), w->at.size, from, size);
@@ -109,7 +115,9 @@ static enum err image_make(struct align_image *im, struct working *w, double sig
         return ERR_MEMORY;
     for (int64_t i = 0; i < count; i++)
         im->tissue[i] = body_counts(w->hu[i], im->body[i]);
-    TRY(features_make(&im->level[0], &w->at, w->hu, sigma));
+    for (int64_t i = 0; w->inside && i < count; i++)
+        im->body[i] = im->body[i] && w->inside[i];
+    TRY(features_make(&im->level[0], &w->at, w->hu, w->inside, sigma));
     mem_free(w->hu);
     w->hu = NULL;
     for (int l = 1; l < ALIGN_LEVELS; l++)
@@ -169,7 +177,7 @@ static enum err expect(struct alignment *a, const struct working *w, const struc
 
     for (int i = 0; i < 3; i++)
         nodes[i] = t->half_width[i] / t->spacing;
-    return expect_mean12(&a->expected, &in);
+    return expect_noise(&a->noise, &in);
 }
 
 /* Sections 2 to 4: both images as features. */
@@ -185,8 +193,8 @@ static enum err make_images(struct alignment *a, const struct volume *fixed, con
 
     memcpy(a->half_width[0], tf.half_width, sizeof tf.half_width);
     memcpy(a->half_width[1], tm.half_width, sizeof tm.half_width);
-    TRY_OR(done, working_make(&f, fixed, &tf, "fixed"));
-    TRY_OR(done, working_make(&m, moving, &tm, "moving"));
+    TRY_OR(done, working_make(&f, fixed, &tf, NULL));
+    TRY_OR(done, working_make(&m, moving, &tm, &f.at));
     crop(&f, spacing);
     a->sigma = sqrt((f.sigma * f.sigma + m.sigma * m.sigma) / 2);
     TRY_OR(done, expect(a, &f, &tf));
@@ -200,6 +208,42 @@ done:
     return err;
 }
 
+/* Mean feature distance of the body's nodes under a map, at level 2; nodes outside count as in block
+ * matching, 0.6. */
+static enum err mean_distance(double *mean, const struct alignment *a, const struct affine *t,
+                              const uint8_t *body)
+{
+    const struct features *f = &a->fixed.level[2], *m = &a->moving.level[2];
+    struct affine map = lattice_map(&f->at, t, &m->at);
+    struct features warped;
+    int64_t sum = 0, nodes = 0;
+
+    TRY(features_warp(&warped, m, &f->at, &map));
+    for (int64_t i = 0, n = lattice_count(&f->at); i < n; i++) {
+        const uint8_t *node = warped.node + FEATURE_NODE * i;
+
+        if (!body[i])
+            continue;
+        sum += node[FEATURE_VALID] ? feature_distance(f->node + FEATURE_NODE * i, node) : MATCH_OUTSIDE;
+        nodes++;
+    }
+    features_free(&warped);
+    *mean = nodes ? (double)sum / (double)nodes : 0;
+    return ERR_OK;
+}
+
+/* An affine that fits worse than the translation it began with is not taken. */
+static enum err refuse_worse(struct alignment *a, const struct affine *before, const uint8_t *body)
+{
+    double cost[2];
+
+    TRY(mean_distance(&cost[0], a, before, body));
+    TRY(mean_distance(&cost[1], a, &a->affine, body));
+    if (cost[1] >= cost[0])
+        a->affine = *before;
+    return ERR_OK;
+}
+
 /* Section 5: header, coarse translation, affine. */
 static enum err find_affine(struct alignment *a)
 {
@@ -207,6 +251,7 @@ static enum err find_affine(struct alignment *a)
     uint8_t *mask[3] = {0};
     struct search_side sides[2] = {{.f = &f[3]}, {.f = &m[3]}};
     struct match_input in = {.fixed = &f[2], .fine = &f[1].at, .moving = {&m[1], &m[2]}};
+    struct affine before;
     enum err err;
 
     a->affine = affine_identity();
@@ -219,7 +264,9 @@ static enum err find_affine(struct alignment *a)
     TRY_OR(done, search_translation(&a->search, &sides[0], &sides[1]));
     for (int i = 0; i < 3; i++)
         a->affine.m[i][3] = a->search.shift[i];
+    before = a->affine;
     TRY_OR(done, match_affine(&a->affine, &a->match, &in));
+    TRY_OR(done, refuse_worse(a, &before, mask[2]));
 done:
     for (int i = 0; i < 3; i++)
         mem_free(mask[i]);

@@ -3,6 +3,7 @@
 #ifndef D4M_ALIGN_ALIGN_H
 #define D4M_ALIGN_ALIGN_H
 
+#include "align/expect.h"
 #include "align/match.h"
 #include "align/refine.h"
 #include "align/search.h"
@@ -32,9 +33,9 @@ struct alignment {
     struct align_image fixed, moving;
     struct affine affine;
     struct velocity velocity;
-    double sigma;            /* root of the mean of both variances, HU */
-    double expected;         /* mean12 that noise of this sigma alone would give (expect.h) */
-    double half_width[2][3]; /* of the tents, mm: fixed, moving */
+    double sigma;             /* root of the mean of both variances, HU */
+    struct expectation noise; /* what noise of this sigma alone would give */
+    double half_width[2][3];  /* of the tents, mm: fixed, moving */
     struct search_result search;
     struct match_report match;
     struct refine_report refine;

@@ -1,9 +1,11 @@
 /* The energy of a velocity field and its gradient (registration.md section 7):
  *
  *     phi = exp(v)
- *     L = (1/N) sum over body nodes x of data(x)  +  lambda (1/N) sum over x and axes e of rho(|v(x+e) -
- * v(x)|^2) data(x) = sum_k (M_k(x + phi(x)) - F_k(x))^2, 0 where x + phi(x) lies outside rho(s) = 2 eps^2
- * (sqrt(1 + s/eps^2) - 1)
+ *     L = (1/N) sum_x data(x) + lambda (1/N) sum_x sum_e rho(|v(x+e) - v(x)|^2)
+ *     data(x) = sum_k (M_k(x + phi(x)) - F_k(x))^2
+ *     rho(s) = 2 eps^2 (sqrt(1 + s/eps^2) - 1)
+ *
+ * x: nodes, of the body for the data; data(x) is 0 where x + phi(x) lies outside; e: the three axes.
  *
  * Fields here are planar: three arrays of N floats, one a component, in nodes of the lattice (level 1).
  * Gradients are N dL/d(.), so that their size does not depend on the lattice. Sums are partial sums of slices

@@ -112,17 +112,17 @@ static enum err noisy_copy(struct features *out, struct middle *m, uint64_t copy
         correlate(m, a);
     for (int64_t i = 0; i < count; i++)
         m->sum[i] = m->smooth[i] + (float)m->sigma * m->noise[i];
-    TRY(features_make(&f, &m->at, m->sum, m->sigma));
+    TRY(features_make(&f, &m->at, m->sum, NULL, m->sigma));
     err = features_coarser(out, &f);
     features_free(&f);
     return err;
 }
 
-enum err expect_mean12(double *mean12, const struct expect_input *in)
+enum err expect_noise(struct expectation *out, const struct expect_input *in)
 {
     struct middle m = {.sigma = in->sigma, .half_width = in->half_width};
     struct features f[2] = {0};
-    int64_t n = 0, sum = 0;
+    int64_t n = 0, bad = 0, sum = 0;
     enum err err;
 
     TRY_OR(done, cut_middle(&m, in));
@@ -135,10 +135,16 @@ enum err expect_mean12(double *mean12, const struct expect_input *in)
 
         if (!in->body[lattice_index(in->at->size, x, y, z)])
             continue;
-        sum += feature_distance(f[0].node + FEATURE_NODE * i, f[1].node + FEATURE_NODE * i);
+        int32_t c = feature_distance(f[0].node + FEATURE_NODE * i, f[1].node + FEATURE_NODE * i);
+        sum += c;
+        bad += c > (int32_t)(EXPECT_BAD * FEATURES * (double)FEATURE_SQUARE);
         n++;
     }
-    *mean12 = n ? (double)sum / (FEATURES * (double)FEATURE_SQUARE * (double)n) : 0;
+    *out = (struct expectation){0};
+    if (n) {
+        out->mean12 = (double)sum / (FEATURES * (double)FEATURE_SQUARE * (double)n);
+        out->bad = (double)bad / (double)n;
+    }
 done:
     features_free(&f[0]);
     features_free(&f[1]);

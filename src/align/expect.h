@@ -14,8 +14,14 @@ struct expect_input {
     const double *half_width; /* of the working image's tent, in nodes */
 };
 
-/* The mean of c/12 at level 1 over the body's middle between two copies of the smoothed image with
- * independent noise of sigma, correlated as the tent makes it. The draws are fixed. */
-MUST_USE enum err expect_mean12(double *mean12, const struct expect_input *in);
+struct expectation {
+    double mean12; /* mean of c/12 at level 1 */
+    double bad;    /* share of nodes with c/12 > EXPECT_BAD */
+};
+#define EXPECT_BAD 0.03
+
+/* Over the body's middle, between two copies of the smoothed image with independent noise of sigma,
+ * correlated as the tent makes it. The draws are fixed. */
+MUST_USE enum err expect_noise(struct expectation *out, const struct expect_input *in);
 
 #endif

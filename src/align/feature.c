@@ -51,6 +51,7 @@ struct making {
     struct pairs pairs;
     int64_t size[3], count;
     const float *hu;
+    const uint8_t *inside; /* or NULL: all */
     int image;             /* l of the E_l that is being made */
     float *edge;           /* E: SHIFTS images */
     float *scratch;        /* of edge_slice: two planes a slice in work */
@@ -202,7 +203,8 @@ static void node_slice(void *ctx, int64_t z)
                     out[FEATURE_NODE * i + k] = value[i];
             }
             for (int64_t i = 0; i < n; i++)
-                out[FEATURE_NODE * i + FEATURE_VALID] = 255;
+                out[FEATURE_NODE * i + FEATURE_VALID] =
+                    !m->inside || m->inside[lattice_index(m->size, from + i, y, z)] ? 255 : 0;
         }
 }
 
@@ -234,9 +236,10 @@ void features_free(struct features *f)
     f->node = NULL;
 }
 
-enum err features_make(struct features *out, const struct lattice *at, const float *hu, double sigma)
+enum err features_make(struct features *out, const struct lattice *at, const float *hu, const uint8_t *inside,
+                       double sigma)
 {
-    struct making m = {.pairs = pairs_list(), .count = lattice_count(at), .hu = hu};
+    struct making m = {.pairs = pairs_list(), .count = lattice_count(at), .hu = hu, .inside = inside};
     struct features f = {0};
     enum err err;
 

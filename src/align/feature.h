@@ -24,10 +24,10 @@ struct features {
     uint8_t *node; /* FEATURE_NODE bytes each; mem_free */
 };
 
-/* sigma: noise of both images (body.h), HU. */
+/* sigma: noise of both images (body.h), HU. inside: 0 at nodes that are not valid, or NULL. */
 MUST_USE enum err features_make(struct features *out, const struct lattice *at, const float *hu,
-                                double sigma);
-/* The next level: 1-2-1 tent centred on the even nodes, validity included. */
+                                const uint8_t *inside, double sigma);
+/* The next level: 1-2-1 tent centred on the even nodes; valid where all 27 nodes are. */
 MUST_USE enum err features_coarser(struct features *out, const struct features *in);
 /* 1-2-1 tent at every node; a node stays valid or not as it is. */
 MUST_USE enum err features_smooth(struct features *out, const struct features *in);

@@ -17,7 +17,6 @@ static const struct round {
 };
 enum { POINTS_LEAST = 500, BLOCK = 1024 /* control points at once */ };
 static const double contrast_least = 0.08; /* mean over displacements minus minimum, of c */
-static const int32_t invalid_cost = 39015; /* 0.6 in byte units */
 /* Two box sums of 27 in byte units -> c. */
 static const double cost_scale = 1 / (27.0 * 27.0 * 255 * 255);
 
@@ -73,7 +72,7 @@ static void distances(const struct matching *m, const int64_t d[3], int32_t *out
                 const uint8_t *b = row + FEATURE_NODE * lattice_clamp(x * m->ratio + d[0], n[0]);
                 int32_t c = feature_distance(f + FEATURE_NODE * x, b);
 
-                *out++ = b[FEATURE_VALID] ? c : invalid_cost;
+                *out++ = b[FEATURE_VALID] ? c : MATCH_OUTSIDE;
             }
         }
 }

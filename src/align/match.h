@@ -5,7 +5,10 @@
 #include "align/feature.h"
 #include <stdbool.h>
 
-enum { MATCH_ROUNDS = 4 };
+enum {
+    MATCH_ROUNDS = 4,
+    MATCH_OUTSIDE = 39015 /* cost of a node outside the moving image: 0.6 in byte units */
+};
 
 struct match_input {
     const struct features *fixed;     /* level 2 */

@@ -88,7 +88,7 @@ static void add_node(const struct measuring *m, struct slice_sums *s, int64_t i,
         if (c < 0)
             continue;
         s->inside[k]++;
-        s->bad[k] += c > MEASURE_BAD;
+        s->bad[k] += c > EXPECT_BAD;
         s->cost[k] += c;
     }
     s->nodes++;

@@ -7,10 +7,9 @@
 
 struct fit_figures {
     double mean12; /* mean of c/12 over nodes that lie inside the moving image */
-    double bad;    /* share of those with c/12 > MEASURE_BAD */
+    double bad;    /* share of those with c/12 > EXPECT_BAD */
     double inside; /* share of all that lie inside */
 };
-#define MEASURE_BAD 0.03
 
 enum measure_stage { MEASURE_HEADER, MEASURE_AFFINE, MEASURE_FINAL, MEASURE_STAGES };
 

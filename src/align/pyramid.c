@@ -41,8 +41,9 @@ static void smooth_slice(void *ctx, int64_t z)
             }
             for (int k = 0; k < FEATURE_NODE; k++)
                 out[k] = (uint8_t)((sum[k] + 32) >> 6);
-            if (t->keep_valid)
-                out[FEATURE_VALID] = row[1][1][node * x + FEATURE_VALID];
+            out[FEATURE_VALID] = t->keep_valid                    ? row[1][1][node * x + FEATURE_VALID]
+                                 : sum[FEATURE_VALID] == 255 * 64 ? 255
+                                                                  : 0;
         }
     }
 }

@@ -28,6 +28,8 @@ static double shift_cost(const struct searching *s, const int64_t shift[3])
         if (x < 0 || y < 0 || z < 0 || x >= n[0] || y >= n[1] || z >= n[2])
             continue;
         j = lattice_index(n, x, y, z);
+        if (!s->moving->f->node[FEATURE_NODE * j + FEATURE_VALID])
+            continue;
         if (!s->fixed->body[i] && !s->moving->body[j])
             continue;
         seen++;

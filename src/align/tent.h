@@ -23,5 +23,11 @@ struct tent tent_plan(const struct grid *g, struct orient axes, const struct gri
 /* HU of v (VOXEL_I16) at the nodes, clamped to [-500, 600]: *hu is freed with mem_free. The tent's weights
  * are corrected to first order, so that an affine function is reproduced, at the borders too. */
 MUST_USE enum err tent_resample(struct lattice *at, float **hu, const struct volume *v, const struct tent *t);
+/* Whether axes of two working lattices differ by more than 2 degrees. */
+bool tent_oblique(const struct lattice *a, const struct lattice *b);
+/* A working image, trilinear, on a lattice of the same spacing along `like`'s axes that holds all of it:
+ * features compare neighbours along the axes, so both images must have them in common. *hu and *at are
+ * replaced; *inside (mem_free): 1 where a node lies in the image, whose border values continue outside. */
+MUST_USE enum err tent_turn(struct lattice *at, float **hu, uint8_t **inside, const struct lattice *like);
 
 #endif

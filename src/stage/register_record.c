@@ -88,9 +88,10 @@ static json_t *field_json(const struct alignment *a)
 
 static json_t *noise_json(const struct alignment *a)
 {
-    return json_pack("{s:o, s:o, s:o, s:o}", "sigma_hu", json_number(a->sigma), "fixed_hu",
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "sigma_hu", json_number(a->sigma), "fixed_hu",
                      json_number(a->fixed.sigma), "moving_hu", json_number(a->moving.sigma),
-                     "mean12_of_noise", json_number(a->expected));
+                     "mean12_of_noise", json_number(a->noise.mean12), "share_over_0.03_of_noise",
+                     json_number(a->noise.bad));
 }
 
 static json_t *mismatches_json(const struct figures *f)
