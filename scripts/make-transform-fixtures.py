@@ -52,6 +52,8 @@ def main():
     for name, t in (("euler", euler), ("zyx", zyx), ("versor", versor), ("similarity", similarity)):
         sitk.WriteTransform(t, str(OUT / f"{name}.tfm"))
         transforms.append(t)
+    sitk.WriteTransform(b, str(OUT / "0GenericAffine.mat"))
+    transforms.append(b)
     with open(OUT / "points.csv", "w") as f:
         for p in centre + rng.uniform(-5, 5, (20, 3)):
             row = [*p] + [v for t in transforms for v in t.TransformPoint(p.tolist())]

@@ -1,4 +1,5 @@
 #include "align/transform_text.h"
+#include "align/transform_itk.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -8,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NUMBERS_MOST = 16, LIST_MOST = 16, TEXT_MOST = 1 << 16 };
+enum { TEXT_MOST = 1 << 16 };
 static const double mm_most = 1e7;
 
 static enum err damaged(const char *what, const char *how)
@@ -16,9 +17,9 @@ static enum err damaged(const char *what, const char *how)
     return err_set(ERR_CORRUPT, "%s: %s; write it again", what, how);
 }
 
-/* Numbers of one line (to the first newline or the end), at most NUMBERS_MOST. -1: something else is there,
+/* Numbers of one line (to the first newline or the end), at most ITK_NUMBERS. -1: something else is there,
  * or a number is not finite. */
-static int read_numbers(const char *s, double out[NUMBERS_MOST])
+static int read_numbers(const char *s, double out[ITK_NUMBERS])
 {
     int count = 0;
 
@@ -29,7 +30,7 @@ static int read_numbers(const char *s, double out[NUMBERS_MOST])
             s++;
         if (!*s || *s == '\n')
             return count;
-        if (count == NUMBERS_MOST)
+        if (count == ITK_NUMBERS)
             return -1;
         out[count] = strtod(s, &end);
         if (end == s || !(fabs(out[count++]) <= mm_most) || (*end && !isspace((unsigned char)*end)))
@@ -56,7 +57,7 @@ static enum err add(struct transform *t, const struct affine *a, const char *wha
 
 static enum err matrix_parse(struct transform *t, const char *s, const char *what)
 {
-    double v[NUMBERS_MOST];
+    double v[ITK_NUMBERS];
     struct affine a;
     int rows = 0;
 
@@ -76,100 +77,6 @@ static enum err matrix_parse(struct transform *t, const char *s, const char *wha
     if (rows != 4)
         return damaged(what, "neither a transform of d4m or ITK nor four rows of four numbers");
     return add(t, &a, what);
-}
-
-/* One "Transform:" of an ITK file. */
-struct itk {
-    char name[64];
-    double value[NUMBERS_MOST], fixed[NUMBERS_MOST];
-    int values, fixeds;
-};
-
-enum itk_kind { ITK_AFFINE, ITK_OFFSET, ITK_SHIFT, ITK_EULER, ITK_VERSOR, ITK_SIMILARITY, ITK_KINDS };
-static const struct {
-    const char *name;
-    int values, shift; /* parameters, and which of them is the first of the translation */
-} itk_kinds[ITK_KINDS] = {
-    [ITK_AFFINE] = {"AffineTransform_", 12, 9},       [ITK_OFFSET] = {"MatrixOffsetTransformBase_", 12, 9},
-    [ITK_SHIFT] = {"TranslationTransform_", 3, 0},    [ITK_EULER] = {"Euler3DTransform_", 6, 3},
-    [ITK_VERSOR] = {"VersorRigid3DTransform_", 6, 3}, [ITK_SIMILARITY] = {"Similarity3DTransform_", 7, 3},
-};
-
-/* The product Rz Rx Ry of turns about the axes, Rz Ry Rx where the fixed parameters say "ZYX". */
-static void euler_matrix(const struct itk *k, double m[3][3])
-{
-    static const int orders[2][3] = {{2, 0, 1}, {2, 1, 0}};
-    const int *order = orders[k->fixeds > 3 && k->fixed[3] != 0];
-    struct affine product = affine_identity();
-
-    for (int i = 2; i >= 0; i--) {
-        int axis = order[i], p = (axis + 1) % 3, q = (axis + 2) % 3;
-        double c = cos(k->value[axis]), s = sin(k->value[axis]);
-        struct affine turn = affine_identity();
-
-        turn.m[p][p] = turn.m[q][q] = c;
-        turn.m[p][q] = -s;
-        turn.m[q][p] = s;
-        product = affine_then(&product, &turn);
-    }
-    for (int i = 0; i < 3; i++)
-        memcpy(m[i], product.m[i], sizeof m[i]);
-}
-
-/* A unit quaternion by its vector part, times a scale. */
-static void versor_matrix(const double v[3], double scale, double m[3][3])
-{
-    double square = v[0] * v[0] + v[1] * v[1] + v[2] * v[2], w = sqrt(fmax(0, 1 - square));
-
-    for (int i = 0; i < 3; i++) {
-        int j = (i + 1) % 3, l = (i + 2) % 3;
-
-        m[i][i] = scale * (1 - 2 * (v[j] * v[j] + v[l] * v[l]));
-        m[i][j] = scale * 2 * (v[i] * v[j] - v[l] * w);
-        m[j][i] = scale * 2 * (v[i] * v[j] + v[l] * w);
-    }
-}
-
-static void itk_matrix(const struct itk *k, enum itk_kind kind, double m[3][3])
-{
-    for (int i = 0; i < 3; i++)
-        for (int j = 0; j < 3; j++)
-            m[i][j] = kind <= ITK_OFFSET ? k->value[3 * i + j] : i == j;
-    if (kind == ITK_EULER)
-        euler_matrix(k, m);
-    if (kind == ITK_VERSOR || kind == ITK_SIMILARITY)
-        versor_matrix(k->value, kind == ITK_SIMILARITY ? k->value[6] : 1, m);
-}
-
-/* y = M (x - c) + c + t in LPS; S M S, S (c + t - M c) in RAS, S = diag(-1, -1, 1). */
-static enum err itk_affine(struct affine *out, const struct itk *k, const char *what)
-{
-    static const double sign[3] = {-1, -1, 1};
-    double m[3][3], centre[3] = {0};
-    int kind = 0;
-
-    while (kind < ITK_KINDS && !str_starts(k->name, itk_kinds[kind].name))
-        kind++;
-    if (kind == ITK_KINDS || !str_ends(k->name, "_3_3"))
-        return err_set(ERR_INPUT,
-                       "%s: an ITK transform of kind %s is not read here; make an AffineTransform or a "
-                       "displacement field of it",
-                       what, k->name);
-    if (k->values != itk_kinds[kind].values || (k->fixeds != 0 && k->fixeds != 3 && k->fixeds != 4))
-        return damaged(what, "the number of Parameters does not fit its kind of ITK transform");
-    itk_matrix(k, (enum itk_kind)kind, m);
-    if (kind != ITK_SHIFT)
-        memcpy(centre, k->fixed, sizeof centre);
-    for (int i = 0; i < 3; i++) {
-        double t = centre[i] + k->value[itk_kinds[kind].shift + i];
-
-        for (int j = 0; j < 3; j++) {
-            t -= m[i][j] * centre[j];
-            out->m[i][j] = sign[i] * m[i][j] * sign[j];
-        }
-        out->m[i][3] = sign[i] * t;
-    }
-    return ERR_OK;
 }
 
 /* The text behind `key` if the line begins with it. */
@@ -194,7 +101,7 @@ static bool read_name(const char *s, char name[64])
 }
 
 /* The transforms of the text in its order; ERR_CORRUPT for a line that is none of theirs. */
-static enum err itk_list(struct itk list[LIST_MOST], int *count, const char *s, const char *what)
+static enum err itk_list(struct itk list[ITK_LIST], int *count, const char *s, const char *what)
 {
     *count = 0;
     for (; s; s = next_line(s)) {
@@ -205,9 +112,9 @@ static enum err itk_list(struct itk list[LIST_MOST], int *count, const char *s, 
             continue;
         v = value_of(s, "Transform:");
         if (v) {
-            if (*count == LIST_MOST)
+            if (*count == ITK_LIST)
                 return err_set(ERR_INPUT, "%s: more than %d transforms in one file; split it", what,
-                               LIST_MOST);
+                               ITK_LIST);
             list[*count] = (struct itk){0};
             if (!read_name(v, list[(*count)++].name))
                 return damaged(what, "an ITK transform without a name");
@@ -222,28 +129,13 @@ static enum err itk_list(struct itk list[LIST_MOST], int *count, const char *s, 
     return ERR_OK;
 }
 
-/* A composite's transforms act last to first. */
 static enum err itk_parse(struct transform *t, const char *s, const char *what)
 {
-    struct itk list[LIST_MOST];
-    int count, first;
+    struct itk list[ITK_LIST];
+    int count;
 
     TRY(itk_list(list, &count, s, what));
-    first = count && str_starts(list[0].name, "CompositeTransform_");
-    if (count == first)
-        return damaged(what, "an ITK transform file without a transform");
-    if (count > 1 && !first)
-        return err_set(ERR_INPUT,
-                       "%s: several ITK transforms without a CompositeTransform, so their order is "
-                       "unknown; write one file per transform",
-                       what);
-    for (int i = count - 1; i >= first; i--) {
-        struct affine a;
-
-        TRY(itk_affine(&a, &list[i], what));
-        TRY(add(t, &a, what));
-    }
-    return ERR_OK;
+    return itk_append(t, list, count, what);
 }
 
 enum err text_parse(struct transform *t, const uint8_t *p, size_t n, const char *what)
@@ -253,6 +145,8 @@ enum err text_parse(struct transform *t, const uint8_t *p, size_t n, const char 
 
     if (!n)
         return damaged(what, "the file is empty");
+    if (itk_mat_is(p, n))
+        return itk_mat_parse(t, p, n, what);
     if (n > TEXT_MOST || memchr(p, 0, n))
         return err_set(ERR_CORRUPT,
                        "%s: not a transform: expected a file of d4m (.d4m), ITK text, four rows of four "

@@ -186,11 +186,15 @@ static void bad_text_is_refused(void **state)
         {"#Insight Transform File V1.0\nTransform: AffineTransform_double_2_2\nParameters: 1 0 0 1 0 0\n",
          ERR_INPUT, "AffineTransform_double_2_2"},
         {"#Insight Transform File V1.0\nTransform: AffineTransform_double_3_3\nParameters: 1 2 3\n",
-         ERR_CORRUPT, "number of Parameters"},
+         ERR_CORRUPT, "numbers of Parameters"},
         {"#Insight Transform File V1.0\nTransform: AffineTransform_double_3_3\nParameters: 1 0 0 0 1 0 0 0 1 "
          "0 0 "
          "0\nTransform: AffineTransform_double_3_3\nParameters: 1 0 0 0 1 0 0 0 1 0 0 0\n",
          ERR_INPUT, "order is unknown"},
+        {"#Insight Transform File V1.0\nTransform: AffineTransform_double_3_3\nParameters: 1 0 0 0 1 0 0 0 1 "
+         "0 0 "
+         "0\n",
+         ERR_CORRUPT, "FixedParameters"},
         {"#Insight Transform File V1.0\nWhat: ever\n", ERR_CORRUPT, "not part of"},
     };
 
@@ -201,6 +205,27 @@ static void bad_text_is_refused(void **state)
         assert_err(parse(&t, bad[i].text), bad[i].code, bad[i].says);
         assert_null(t);
     }
+}
+
+/* A binary affine of ITK: every prefix and every broken head is refused. */
+static void damaged_mat_is_refused(void **state)
+{
+    struct transform *t = NULL;
+    uint8_t *p;
+    size_t n;
+
+    (void)state;
+    assert_ok(file_read(D4M_SOURCE_DIR "/tests/data/transform/0GenericAffine.mat", &p, &n));
+    assert_ok(transform_parse(&t, p, n, "input"));
+    transform_free(t);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(transform_parse(&t, p, i, "input"), ERR_CORRUPT);
+    for (size_t i = 0; i < 20; i++) {
+        p[i] ^= 0x40;
+        assert_int_equal(transform_parse(&t, p, n, "input"), ERR_CORRUPT);
+        p[i] ^= 0x40;
+    }
+    mem_free(p);
 }
 
 /* Fields of every kind, written and read again, are the transform at the nodes. */
@@ -382,6 +407,7 @@ int main(void)
         cmocka_unit_test(itk_composite),
         cmocka_unit_test(niftyreg_text),
         cmocka_unit_test(bad_text_is_refused),
+        cmocka_unit_test(damaged_mat_is_refused),
         cmocka_unit_test(fields_come_back),
         cmocka_unit_test(intents_have_meanings),
         cmocka_unit_test(axes_of_fields),

@@ -9,10 +9,11 @@
 #include "volume/nifti.h"
 #include <math.h>
 
-enum { IMAGES = 3, FILES = 7, COLUMNS = 3 + 3 * FILES };
+enum { IMAGES = 3, FILES = 8, COLUMNS = 3 + 3 * FILES };
 static const char *const names[IMAGES] = {"affine", "composite", "field"};
-static const char *const files[FILES] = {"affine.tfm", "composite.tfm", "field.nii.gz",  "euler.tfm",
-                                         "zyx.tfm",    "versor.tfm",    "similarity.tfm"};
+static const char *const files[FILES] = {"affine.tfm",     "composite.tfm",     "field.nii.gz",
+                                         "euler.tfm",      "zyx.tfm",           "versor.tfm",
+                                         "similarity.tfm", "0GenericAffine.mat"};
 
 static const char *fixture(const char *name)
 {
