@@ -19,6 +19,11 @@ expect 8 'another plan' "$d4m" train segmenter -d "$data" -w work --preset demo 
 expect 0 '' "$d4m" predict --model "$model" -i "$data" -o work/predictions --no-register
 [ -s work/predictions/hcc005.nii.gz ] || fail "no mask"
 expect 0 '"phases' cat work/predictions/result.json
+number() { grep -o "\"$1\": *[0-9]*" work/predictions/result.json | grep -o '[0-9]*$'; }
+if ! grep -q __asan_init "$d4m"; then # a sanitizer takes memory of its own
+    [ "$(number memory_peak)" -le "$(number memory_predicted)" ] ||
+        fail "$(number memory_peak) bytes were needed, $(number memory_predicted) predicted"
+fi
 expect 0 'F32|encoder' "$d4m" weights show "$model/model.safetensors"
 # one weights file is a whole model
 expect 0 '' "$d4m" predict --model "$model/model.safetensors" -i "$data" -o out/whole --no-register
