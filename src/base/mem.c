@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #define HUGE_PAGE ((size_t)2 << 20)
 #define ARENA_BLOCK ((size_t)64 << 10)
@@ -47,6 +50,14 @@ static size_t bytes_of(size_t count, size_t size)
     if (size && count > (SIZE_MAX / 2) / size)
         return 0;
     return count && size ? count * size : 1;
+}
+
+void mem_setup(void)
+{
+#ifdef __GLIBC__
+    (void)mallopt(M_MMAP_THRESHOLD, 4 << 20); /* else it grows with what is freed, up to 32 MiB */
+    (void)mallopt(M_TRIM_THRESHOLD, 8 << 20);
+#endif
 }
 
 void *mem_new(size_t count, size_t size)

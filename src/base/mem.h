@@ -8,6 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* At the start of a program: blocks of 4 MiB and more go back to the system when they are freed, so that what a
+ * process holds is what it has asked for. */
+void mem_setup(void);
+
 /* count*size zeroed bytes, at least 16-byte aligned; NULL with ERR_MEMORY recorded on overflow or exhaustion.
  * mem_free releases. */
 void *mem_new(size_t count, size_t size);

@@ -241,6 +241,7 @@ int cli_main(const struct command *const *table, int argc, char **argv)
     struct session s = {.table = table};
     enum err err = ERR_MEMORY;
 
+    mem_setup();
     set_signals();
     s.arena = arena_new();
     if (s.arena)
