@@ -1,6 +1,7 @@
 #include "cli/cli.h"
 
 #include "base/cpu.h"
+#include "base/mem.h"
 #include "base/par.h"
 #include "base/str.h"
 #include "cli/bar.h"
