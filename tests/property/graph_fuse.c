@@ -349,7 +349,7 @@ static void open_mirrored(struct net_run *r, enum dtype real, const struct backe
     shift = op_constant(r->g, 0.5, DIMS1(16));
     x = wrt[3] = net_input(r, "image", DIMS5(2, 12, 12, 14, 16));
     for (int i = 0; i < 3; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "w%d", i);
         wrt[i] = nn_param(r->m, name, DIMS5(16, 16, 3, 3, 3), INIT_HE);
         x = op_conv(r->g, x, wrt[i], (val){0},
