@@ -1,4 +1,4 @@
-#include "graph/recompute.h"
+#include "graph/recompute_parts.h"
 
 #include "base/mem.h"
 #include "graph/cost.h"
@@ -8,7 +8,6 @@
 
 enum {
     TRIES = 12,     /* candidates whose whole effect is computed */
-    SMALL = 64,     /* an input of less than this part of the block is kept rather than made again */
     GROWTH = 2,     /* times as many turns as steps, at most */
     ROUNDS_MAX = 8, /* of tightening the limit when placing wastes some */
 };
@@ -30,41 +29,6 @@ void order_free(struct order *o)
 
 /* Drops that take away less of the excess lead nowhere, at great length. */
 #define PROGRESS 0.01
-
-/* An order with its schedule and what it needs. */
-struct state {
-    struct order order; /* owned */
-    struct schedule s;
-    struct mem_plan m;
-    double excess; /* bytes over the limit, summed over the turns */
-};
-
-/* A step to run again before a turn. */
-struct again {
-    int turn, step;
-};
-
-/* One way to go on. */
-struct drop {
-    struct again *again;
-    int count;
-    double cost, bytes;
-};
-
-struct chooser {
-    const struct graph *g;
-    const struct step *steps;
-    const int *made_by; /* per value: the step, -1 for sources */
-    size_t limit;
-    double bound; /* seconds of the cheapest order so far that fits, 0: none */
-    double base;  /* seconds that every drop costs beside its steps, so that few large ones are preferred */
-    struct state now;
-    int peak;          /* the turn that needs most */
-    int *next;         /* per edition: first turn behind the peak that reads it, 0: none */
-    bool *used;        /* per edition: a root that the peak's turn itself needs */
-    uint32_t *current; /* per value: its edition at the turn in question */
-    uint32_t dropped;  /* root of the block in question */
-};
 
 /* ---- states ---- */
 
@@ -112,153 +76,7 @@ static enum err order_with(struct order *out, const struct order *o, struct drop
     return ERR_OK;
 }
 
-/* ---- what could be dropped ---- */
-
-static enum err find_peak(struct chooser *c)
-{
-    const struct state *t = &c->now;
-
-    mem_free(c->next);
-    mem_free(c->used);
-    c->next = mem_new((size_t)t->s.editions + 1, sizeof *c->next);
-    c->used = mem_new((size_t)t->s.editions + 1, sizeof *c->used);
-    if (!c->next || !c->used)
-        return ERR_MEMORY;
-    c->peak = 0;
-    for (int i = 1; i < t->s.count; i++)
-        if (t->m.live[i] > t->m.live[c->peak])
-            c->peak = i;
-    for (int i = t->s.count - 1; i > c->peak; i--)
-        for (int k = 0; k < turn_step(&t->s, i)->node->n_in; k++)
-            c->next[t->s.turn[i].in[k]] = i;
-    for (int k = 0; k < turn_step(&t->s, c->peak)->node->n_in; k++)
-        c->used[t->m.spot[t->s.turn[c->peak].in[k]].root] = true;
-    for (int k = 0; k < turn_step(&t->s, c->peak)->node->n_out; k++)
-        c->used[t->m.spot[t->s.turn[c->peak].out + (uint32_t)k].root] = true;
-    return ERR_OK;
-}
-
-/* Every value's edition as turn `turn` finds it. */
-static void editions_at(struct chooser *c, int turn)
-{
-    const struct schedule *s = &c->now.s;
-
-    for (uint32_t id = 1; id <= graph_values(c->g); id++)
-        c->current[id] = id;
-    for (int i = 0; i < turn; i++)
-        for (int k = 0; k < turn_step(s, i)->node->n_out; k++)
-            c->current[turn_step(s, i)->node->first_out + (uint32_t)k] = s->turn[i].out + (uint32_t)k;
-}
-
-static bool planned(const struct drop *d, int step)
-{
-    for (int i = 0; i < d->count; i++)
-        if (d->again[i].step == step)
-            return true;
-    return false;
-}
-
-/* Adds to d what must run again before `turn` so that the value is there; false if that cannot be. */
-static bool need(struct chooser *c, struct drop *d, uint32_t value, int turn)
-{
-    const struct mem_plan *m = &c->now.m;
-    const struct spot *s = &m->spot[c->current[value]];
-    const int step = c->made_by[value];
-    const struct node *n;
-
-    if (s->place == PLACE_STATE || turn > m->first_update)
-        return turn <= m->first_update;
-    if (step < 0 || planned(d, step))
-        return true;
-    if ((s->root != c->dropped || s->made > c->peak) &&
-        (s->read >= turn || (double)s->bytes * SMALL < d->bytes))
-        return true;
-    n = c->steps[step].node;
-    if (n->op->flags & OP_UPDATE)
-        return false;
-    for (int k = 0; k < n->n_in; k++)
-        if (!need(c, d, n->in[k].id, turn))
-            return false;
-    if (!planned(d, step)) {
-        d->again[d->count++] = (struct again){turn, step};
-        d->cost += step_seconds(&c->steps[step]);
-    }
-    return true;
-}
-
-/* The block lies there at the peak, all its editions are made before it and none is read by it. */
-static bool only_lies(const struct chooser *c, uint32_t root)
-{
-    const struct spot *s = &c->now.m.spot[root];
-
-    return s->root == root && s->place == PLACE_ARENA && !s->kept && s->first >= 0 && s->first < c->peak &&
-           s->last > c->peak && !c->used[root];
-}
-
-/* What to run again so that the block can be given up at the peak. */
-static bool drop_make(struct chooser *c, struct drop *d, uint32_t root)
-{
-    const struct mem_plan *m = &c->now.m;
-    uint32_t e = root;
-
-    d->count = 0;
-    d->cost = 0;
-    d->bytes = (double)m->spot[root].bytes;
-    c->dropped = root;
-    do {
-        const int turn = c->next[e];
-        if (turn && m->spot[e].made < c->peak) {
-            editions_at(c, turn);
-            if (m->spot[e].kept || !need(c, d, c->now.s.value[e], turn))
-                return false;
-        }
-        e = m->spot[e].next;
-    } while (e != root);
-    return d->count > 0;
-}
-
 /* ---- choosing ---- */
-
-static int drop_cmp(const void *a, const void *b)
-{
-    const struct drop *x = a, *y = b;
-    const double p = x->cost * y->bytes, q = y->cost * x->bytes;
-
-    return (p > q) - (p < q);
-}
-
-static void drops_free(struct drop *list, int count)
-{
-    for (int i = 0; i < count; i++)
-        mem_free(list[i].again);
-    mem_free(list);
-}
-
-static enum err drops_find(struct chooser *c, struct drop **out, int *count, int steps)
-{
-    struct drop *list = mem_new((size_t)c->now.s.editions + 1, sizeof *list);
-    int n = 0;
-
-    if (!list)
-        return ERR_MEMORY;
-    for (uint32_t e = 1; e <= c->now.s.editions; e++) {
-        if (!only_lies(c, e))
-            continue;
-        list[n].again = mem_new((size_t)steps + 1, sizeof *list[n].again);
-        if (!list[n].again) {
-            drops_free(list, n);
-            return ERR_MEMORY;
-        }
-        if (drop_make(c, &list[n], e))
-            n++;
-        else
-            mem_free(list[n].again);
-    }
-    qsort(list, (size_t)n, sizeof *list, drop_cmp);
-    *out = list;
-    *count = n;
-    return ERR_OK;
-}
 
 /* Tries the cheapest drops and keeps the one with the best effect for its cost; *better tells whether there
  * is one. */
@@ -271,8 +89,8 @@ static enum err improve(struct chooser *c, int steps, bool *better)
     enum err err;
 
     *better = false;
-    TRY(find_peak(c));
-    err = drops_find(c, &list, &n, steps);
+    TRY(recompute_find_peak(c));
+    err = recompute_drops(c, &list, &n, steps);
     for (int i = 0; !err && i < n && (i < TRIES || !*better); i++) {
         struct order order = {0};
         struct state t = {0};
@@ -297,7 +115,7 @@ static enum err improve(struct chooser *c, int steps, bool *better)
     } else {
         state_free(&best);
     }
-    drops_free(list, n);
+    recompute_drops_free(list, n);
     return err;
 }
 
