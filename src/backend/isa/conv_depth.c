@@ -7,14 +7,17 @@
 /* Depthwise convolutions, one channel per group: vectors hold channels, everything is read where it stands.
  *
  * Forward and by data, POSITIONS destinations along w of one vector of channels are computed at a time; the
- * taps that exist pass over them in order, so that a result is one chain of fused multiply-adds. A task is a
- * few rows of one plane. By weights, TAPS taps along w are summed at a time, with STEPS sums for each; a task
- * is some planes of y, and the tasks' sums are added in order. */
+ * taps that exist pass over them in order, so that a result is one chain of fused multiply-adds. Kernels of
+ * 3, 5 and 7 without stride or dilation along w keep their weights in registers instead and read each source
+ * once. A task is a few rows of one plane. By weights, TAPS taps along w are summed at a time, with STEPS
+ * sums for each; a task is some planes of y, and the tasks' sums are added in order. */
 enum {
 #ifdef ISA_AVX512
     POSITIONS = 16,
+    WINDOW = 16 + 7, /* registers for positions and weights */
 #else
     POSITIONS = 12,
+    WINDOW = 8 + 7,
 #endif
     FEW = 6,   /* positions, where there are no more */
     ROWS = 16, /* of a task */
@@ -107,12 +110,28 @@ struct job {
     int64_t c, t, first, last, step_in, step_out;
 };
 
+/* Sums in registers to the destination, behind the bias. */
+ALWAYS_INLINE void positions_put(const struct strip *r, const struct line *l, const struct job *j, vec acc[],
+                                 const int count, const int lanes)
+{
+    REAL *to = r->q->dest + l->dest + r->first + j->t * r->step_out + j->c;
+    const vec bias = r->q->bias ? vec_load_upto(r->q->bias + j->c, lanes) : vec_zero();
+
+    UNROLL
+    for (int i = 0; i < count; i++) {
+        const vec v = r->q->bias ? vec_add(acc[i], bias) : acc[i];
+        if (lanes == VEC_LANES)
+            vec_put(to + i * j->step_out, v, r->q->stream);
+        else
+            vec_store_part(to + i * j->step_out, lanes, v);
+    }
+}
+
 ALWAYS_INLINE void positions_run(const struct strip *r, const struct line *l, const struct job *j,
                                  const int count, const int lanes)
 {
     const REAL *source = r->q->source + l->source + j->t * r->step_in + j->c + j->first * r->w_step;
     const REAL *weight = r->q->packed + l->weight + j->c + j->first * r->w_weight;
-    REAL *to = r->q->dest + l->dest + r->first + j->t * r->step_out + j->c;
     const int64_t step[5] = {0, j->step_in, 2 * j->step_in, 3 * j->step_in, 4 * j->step_in}, tap = r->w_step;
     vec acc[POSITIONS];
 
@@ -137,16 +156,52 @@ ALWAYS_INLINE void positions_run(const struct strip *r, const struct line *l, co
                     base[i / 5] += tap;
             }
         }
-    const vec bias = r->q->bias ? vec_load_upto(r->q->bias + j->c, lanes) : vec_zero();
-    UNROLL
-    for (int i = 0; i < count; i++) {
-        const vec v = r->q->bias ? vec_add(acc[i], bias) : acc[i];
-        if (lanes == VEC_LANES)
-            vec_put(to + i * j->step_out, v, r->q->stream);
-        else
-            vec_store_part(to + i * j->step_out, lanes, v);
-    }
+    positions_put(r, l, j, acc, count, lanes);
 }
+
+/* Neighbouring positions whose taps, all of them, read neighbouring sources. */
+ALWAYS_INLINE void window_run(const struct strip *r, const struct line *l, const struct job *j,
+                              const int count, const int taps, const int lanes)
+{
+    const REAL *source = r->q->source + l->source + j->t * r->step_in + j->c;
+    const REAL *weight = r->q->packed + l->weight + j->c;
+    const int64_t step = r->step_in;
+    vec acc[POSITIONS], w[WINDOW];
+
+    UNROLL
+    for (int i = 0; i < count; i++)
+        acc[i] = vec_zero();
+    for (int64_t d = 0; d < l->planes; d++)
+        for (int64_t h = 0; h < l->rows; h++) {
+            const REAL *x = source + d * r->d_step + h * r->h_step;
+            UNROLL
+            for (int k = 0; k < taps; k++)
+                w[k] = vec_load(weight + d * r->d_weight + h * r->h_weight + k * r->w_weight);
+            UNROLL
+            for (int u = 0; u < count + taps - 1; u++, x += step) {
+                const vec v = vec_load_upto(x, lanes);
+                UNROLL
+                for (int k = 0; k < taps; k++)
+                    if (u >= k && u - k < count)
+                        acc[u - k] = vec_fma(v, w[k], acc[u - k]);
+            }
+        }
+    positions_put(r, l, j, acc, count, lanes);
+}
+
+#define WINDOW_COUNT(taps) (WINDOW - (taps) < POSITIONS ? WINDOW - (taps) : POSITIONS)
+#define WINDOW_RUN(taps)                                                                                     \
+    static void window_##taps(const struct strip *r, const struct line *l, const struct job *j)              \
+    {                                                                                                        \
+        const int64_t lanes = r->q->channels - j->c;                                                         \
+        if (lanes >= VEC_LANES)                                                                              \
+            window_run(r, l, j, WINDOW_COUNT(taps), taps, VEC_LANES);                                        \
+        else                                                                                                 \
+            window_run(r, l, j, WINDOW_COUNT(taps), taps, (int)lanes);                                       \
+    }
+WINDOW_RUN(3)
+WINDOW_RUN(5)
+WINDOW_RUN(7)
 
 #define POSITIONS_RUN(name, count)                                                                           \
     static void name(const struct strip *r, const struct line *l, const struct job *j)                       \
@@ -161,16 +216,38 @@ POSITIONS_RUN(positions_many, POSITIONS)
 POSITIONS_RUN(positions_few, FEW)
 POSITIONS_RUN(positions_one, 1)
 
-/* Positions begin .. end - 1 of a line, where every tap along w exists; the last block overlaps the one
- * before. */
-static void inner_run(const struct strip *r, const struct line *l, int64_t begin, int64_t end)
+typedef void positions_fn(const struct strip *r, const struct line *l, const struct job *j);
+
+/* How to compute a run of so many positions at which every tap along w exists, and how many at a time. */
+static positions_fn *inner_choose(const struct strip *r, int64_t count, int64_t *block)
 {
-    const int64_t count = end - begin, block = count >= POSITIONS ? POSITIONS : count >= FEW ? FEW : 1;
+    static const struct {
+        int64_t taps, count;
+        positions_fn *run;
+    } windows[] = {
+        {3, WINDOW_COUNT(3), window_3}, {5, WINDOW_COUNT(5), window_5}, {7, WINDOW_COUNT(7), window_7}};
+
+    for (int i = 0; i < 3 && r->w_step == r->step_in; i++)
+        if (windows[i].taps == r->p[2].taps && windows[i].count <= count) {
+            *block = windows[i].count;
+            return windows[i].run;
+        }
+    *block = count >= POSITIONS ? POSITIONS : count >= FEW ? FEW : 1;
+    return *block == POSITIONS ? positions_many : *block == FEW ? positions_few : positions_one;
+}
+
+/* Positions begin .. end - 1 of all lines, where every tap along w exists: line by line, which share most of
+ * what they read. The last block overlaps the one before. */
+static void inner_run(const struct strip *r, int64_t begin, int64_t end)
+{
+    int64_t block;
+    positions_fn *const run = inner_choose(r, end - begin, &block);
 
     for (int64_t t = begin; t < end; t += block)
         for (int64_t c = 0; c < r->q->channels; c += VEC_LANES) {
             const struct job j = {c, min64(t, end - block), 0, r->p[2].taps, r->step_in, r->step_out};
-            (block == POSITIONS ? positions_many : block == FEW ? positions_few : positions_one)(r, l, &j);
+            for (int64_t i = 0; i < r->count; i++)
+                run(r, &r->lines[i], &j);
         }
 }
 
@@ -200,8 +277,7 @@ static void strip_run(const struct strip *r)
     int64_t inner[2];
 
     positions_exist(&r->q->axis[2], p, (const int64_t[2]){0, max64(p->taps - 1, 0)}, inner);
-    for (int64_t i = 0; i < r->count; i++)
-        inner_run(r, &r->lines[i], inner[0], inner[1]);
+    inner_run(r, inner[0], inner[1]);
     for (int64_t t = 0; t < inner[0]; t++)
         border_run(r, t);
     for (int64_t t = inner[1]; t < p->count; t++)

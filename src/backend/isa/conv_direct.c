@@ -24,6 +24,8 @@ struct direct {
     struct conv_axis axis[3];
     int64_t depth, cols; /* channels of the source, of the destination */
     int64_t panels, taps;
+    int64_t
+        every; /* voxels along w from one that is read to the next: a kernel of 1 passes over the others */
     int64_t block[3], blocks[3]; /* destination positions per phase of a task; tasks per axis */
     int64_t panel_parts;         /* a task may do only a part of the panels */
     int64_t part_taps;           /* taps along d and h at a time, so that their weights stay in cache */
@@ -119,6 +121,11 @@ static void direct_plan(struct direct *q, const struct conv_shape *s, enum conv_
     q->s = s;
     for (int i = 0; i < 3; i++)
         q->axis[i] = conv_axis_make(s, dir, i);
+    q->every = dir == CONV_FORWARD && s->kernel[2] == 1 && !s->pad[2] ? s->stride[2] : 1;
+    if (q->every > 1) {
+        q->axis[2].step_in = 1;
+        q->axis[2].source = s->out[2];
+    }
     q->depth = dir == CONV_DX ? s->co : s->ci;
     q->cols = dir == CONV_DX ? s->ci : s->co;
     q->panels = ceil_div(q->cols, TILE_COLS);
@@ -244,15 +251,17 @@ struct block {
     struct pass pass;   /* at present */
     bool first, last;   /* the first sums of the destination; the last ones of the first pass */
     bool stream;
-    int64_t row, plane; /* elements of the copy */
-    REAL *copy;         /* from the source voxel (s0[0], s0[1], s0[2]) on */
+    int64_t voxel, row, plane; /* elements of the copy or, read in place, of the source */
+    REAL *copy;
+    const REAL *from; /* the copy or the source: voxel (s0[0], s0[1], s0[2]) */
     int64_t *a_seg, *b_seg;
 };
 
 static const REAL *source_row(const struct direct *q, int64_t n, int64_t d, int64_t h)
 {
-    return q->source +
-           ((n * q->axis[0].source + d) * q->axis[1].source + h) * q->axis[2].source * q->source_pitch;
+    const int64_t width = q->axis[2].by_data ? q->s->out[2] : q->s->in[2];
+
+    return q->source + ((n * q->axis[0].source + d) * q->axis[1].source + h) * width * q->source_pitch;
 }
 
 static void block_range(const struct direct *q, struct block *b, int i, int64_t index)
@@ -290,6 +299,14 @@ static void row_load(const struct direct *q, const struct block *b, const struct
                  source_row(q, b->n, from[0], from[1]), span);
 }
 
+/* One tap and no padding: no voxel is read twice. */
+static bool reads_once(const struct direct *q)
+{
+    const int64_t *pad = q->s->pad;
+
+    return q->taps == 1 && !pad[0] && !pad[1] && !pad[2] && dest_count(&q->axis[2]) <= q->axis[2].source;
+}
+
 static void block_load(const struct direct *q, struct block *b)
 {
     const struct pack_span span = {.first = b->s0[2],
@@ -297,12 +314,21 @@ static void block_load(const struct direct *q, struct block *b)
                                    .size = q->axis[2].source,
                                    .outside = q->axis[2].outside,
                                    .channels = q->depth,
-                                   .pitch = q->source_pitch,
+                                   .pitch = q->every * q->source_pitch,
                                    .to_pitch = q->depth,
                                    .stage = stage_at(q->stage, q->depth, b->n, 0)};
 
+    if (!q->stage && reads_once(q)) {
+        b->voxel = span.pitch;
+        b->row = source_row(q, 0, 0, 1) - q->source;
+        b->plane = source_row(q, 0, 1, 0) - q->source;
+        b->from = source_row(q, b->n, b->s0[0], b->s0[1]) + b->s0[2] * b->voxel;
+        return;
+    }
+    b->voxel = q->depth;
     b->row = span.count * q->depth;
     b->plane = max64(b->s1[1] - b->s0[1], 0) * b->row;
+    b->from = b->copy;
     for (int64_t d = b->s0[0]; d < b->s1[0]; d++)
         for (int64_t h = b->s0[1]; h < b->s1[1] && row_is_read(&q->axis[0], d); h++)
             if (row_is_read(&q->axis[1], h))
@@ -352,7 +378,7 @@ static void panels_run(const struct direct *q, const struct block *b, const int6
     struct tile tile = {.depth = (joined ? pass->tap1 - pass->tap0 : 1) * q->depth,
                         .a_seg = b->a_seg,
                         .b_seg = b->b_seg,
-                        .a_row = q->axis[2].step_in * q->depth,
+                        .a_row = q->axis[2].step_in * b->voxel,
                         .a_step = 1,
                         .b_step = TILE_COLS,
                         .b_next = size,
@@ -368,7 +394,12 @@ static void panels_run(const struct direct *q, const struct block *b, const int6
             const int64_t w = phase[2] + pass->begin * q->axis[2].step_out;
             const int64_t voxel = ((b->n * q->axis[0].dest + d) * q->axis[1].dest + h) * q->axis[2].dest + w;
             tile.segments = row_segments(q, b, p, (const int64_t[2]){td, th}, joined);
-            tile_column(&tile, pass->end - pass->begin, cols, b->copy + first * q->depth,
+            if (b->from != b->copy && panel[0] == b->panel0 && tile.segments &&
+                th + 1 < t1[1]) /* the next row */
+                tile.ahead =
+                    (struct ahead){b->from + b->a_seg[0] + first * b->voxel + q->axis[1].step_in * b->row,
+                                   pass->end - pass->begin, tile.a_row, q->depth};
+            tile_column(&tile, pass->end - pass->begin, cols, b->from + first * b->voxel,
                         q->packed + panel[0] * size, q->dest + voxel * q->dest_pitch + col);
         }
     }
@@ -437,7 +468,8 @@ static void phase_run(const struct direct *q, struct block *b, const int64_t pha
         const int64_t rows = b->pass.end - b->pass.begin;
         for (int64_t panel[2] = {b->panel0}; panel[0] < b->panel1; panel[0] = panel[1]) {
             const int64_t cols = min64(q->cols, b->panel1 * TILE_COLS) - panel[0] * TILE_COLS;
-            panel[1] = panel[0] + tile_panels(rows, cols);
+            /* read once, written once: wide blocks, if they are not too low */
+            panel[1] = panel[0] + tile_panels(reads_once(q) && TILE_ROWS_4 > 4 ? 1 : rows, cols);
             panels_run(q, b, phase, p, panel);
         }
     }

@@ -9,9 +9,9 @@
  *     P[u][kw*M + m] = sum over (kd, kh), c of  source[u][c] * w        u: the source columns that the row
  * reads y[t][m]        = sum over kw of  P[t + off(kw)][kw*M + m]         a few shifted additions
  *
- * The source is read in place or, if it passes a stage or its padding is not zero, from a copy of the rows
- * that a task reads. A task is a stretch of a few destination rows. The rule mentions no vector width: it
- * chooses the order of the sums.
+ * The source is read in place or, if it passes a stage, its padding is not zero or its voxels lie apart, from
+ * a copy of the rows that a task reads. A task is a stretch of a few destination rows. The rule mentions no
+ * vector width: it chooses the order of the sums.
  */
 enum {
     CHANNELS_MAX = 8,
@@ -268,10 +268,10 @@ void conv_few_run(const struct conv_shape *s, enum conv_dir dir, const struct co
     few_plan(&q, s, dir);
     q.source = dir == CONV_DX ? b->y : b->x;
     q.stage = dir == CONV_DX ? b->y_stage : b->x_stage;
-    q.copies = q.copies || q.stage;
     q.dest = dir == CONV_DX ? b->x : b->y;
     q.source_pitch = dir == CONV_DX ? b->y_pitch : b->x_pitch;
     q.dest_pitch = dir == CONV_DX ? b->x_pitch : b->y_pitch;
+    q.copies = q.copies || q.stage || q.source_pitch > q.depth; /* voxels apart would share few cache sets */
     q.bias = b->bias;
     q.packed = b->work;
     q.threads = (char *)b->work + q.packed_bytes;

@@ -22,6 +22,7 @@ enum {
     CHUNK_DEPTH = 2048,
     CHUNKS_MAX = 32,       /* of a long k */
     PARTIAL_MAX = 4 << 20, /* elements of all partial sums of one matrix */
+    SHORT_ROW = 32,        /* elements: many such rows, one behind the other, are read in order */
     COPY_GAP = 16          /* between the rows of A's copy, so that they do not share a cache set */
 };
 
@@ -32,7 +33,8 @@ struct product {
     int64_t depth, blocks; /* of k */
     int64_t panels;
     int64_t chunks; /* of k, each a run of blocks */
-    bool in_place;  /* B is read where it stands: whole vectors, few rows of A to pass over it or a long k */
+    bool in_place;  /* B is read where it stands: few rows of A to pass over it or a long k */
+    bool ragged; /* and its rows end within a vector: what is read behind them must exist, so not the last */
     bool private, copy_a; /* copy_a: A passes a stage or its columns alias */
     size_t shared_bytes, thread_bytes;
     REAL *packed, *partial, *bias; /* in the shared part of the work buffer */
@@ -54,8 +56,6 @@ static void product_plan(struct product *p, const struct matmul_shape *s, bool a
     p->depth = ceil_div(s->k, p->blocks);
     p->blocks = ceil_div(s->k, p->depth);
     p->panels = ceil_div(s->n, TILE_COLS);
-    p->in_place = !s->trans_b && s->n % VEC_LANES == 0 && !b_staged &&
-                  (s->trans_a ? !aliases(s->n) : s->m <= 2 * TILE_ROWS);
     p->copy_a = a_staged || (s->trans_a && aliases(s->m));
     p->chunks = 1;
     if (result <= PRIVATE_RESULT)
@@ -63,6 +63,16 @@ static void product_plan(struct product *p, const struct matmul_shape *s, bool a
     p->private = result <= PRIVATE_RESULT && s->batch * p->chunks >= 4;
     if (!p->private)
         p->chunks = 1;
+    p->ragged = s->n % VEC_LANES;
+    p->in_place = !s->trans_b && !b_staged &&
+                  (!p->ragged || (p->private && s->batch == 1 && s->n > VEC_LANES)) &&
+                  (s->trans_a ? !aliases(s->n) : s->m <= 2 * TILE_ROWS);
+}
+
+/* Whether a block of k is read in place. */
+static bool block_in_place(const struct product *p, int64_t block)
+{
+    return p->in_place && !(p->ragged && block == p->blocks - 1);
 }
 
 /* Of a block of A: (rows, k) or, transposed, (k, rows). */
@@ -75,7 +85,8 @@ static int64_t copy_elements(const struct product *p)
 static void product_place(struct product *p, char *work)
 {
     const int64_t padded = p->panels * TILE_COLS;
-    const size_t packed = p->in_place ? 0 : work_bytes(padded * (p->private ? p->depth : p->s->k));
+    const size_t packed =
+        p->in_place && !p->ragged ? 0 : work_bytes(padded * (p->private ? p->depth : p->s->k));
     const size_t partial = p->chunks > 1 ? work_bytes(p->s->batch * p->chunks * p->s->m * p->s->n) : 0;
     const size_t copy = p->copy_a ? work_bytes(copy_elements(p)) : 0;
 
@@ -94,7 +105,7 @@ size_t matmul_scratch(const struct matmul_shape *s, int threads, bool staged)
     struct product p = {0};
 
     if (matmul_thin_accepts(s))
-        return staged ? matmul_thin_scratch(s) : 0;
+        return matmul_thin_scratch(s);
     product_plan(&p, s, staged, staged);
     product_place(&p, NULL);
     return p.shared_bytes + (size_t)threads * p.thread_bytes;
@@ -184,7 +195,7 @@ static void block_multiply(const struct product *p, const struct part *q, int64_
 {
     const int64_t depth = block_depth(p, block), k = block * p->depth, zero = 0;
     const int64_t rows = q->row1 - q->row0;
-    const bool trans = p->s->trans_a;
+    const bool trans = p->s->trans_a, in_place = block_in_place(p, block);
     int64_t pitch = p->b->a_pitch;
 
     const int64_t at[2] = {trans ? k : q->row0, trans ? q->row0 : k};
@@ -201,14 +212,15 @@ static void block_multiply(const struct product *p, const struct part *q, int64_
                      .b_seg = &zero,
                      .a_row = trans ? 1 : pitch,
                      .a_step = trans ? pitch : 1,
-                     .b_step = p->in_place ? p->b->b_pitch : TILE_COLS,
-                     .b_next = p->in_place ? TILE_COLS : depth * TILE_COLS,
+                     .b_step = in_place ? p->b->b_pitch : TILE_COLS,
+                     .b_next = in_place ? TILE_COLS : depth * TILE_COLS,
                      .c_row = q->c_pitch,
                      .add = !q->first,
                      .stream = q->stream};
 
     /* the next block of rows, a share with every panel: scattered reads of rows find no prefetcher */
-    const int64_t next = trans || p->copy_a ? 0 : min64(ROW_BLOCK, p->s->m - q->row1);
+    const bool scattered = pitch > depth || depth > SHORT_ROW;
+    const int64_t next = trans || p->copy_a || !scattered ? 0 : min64(ROW_BLOCK, p->s->m - q->row1);
     for (int64_t j = q->panel0, take; j < q->panel1; j += take) {
         const int64_t left = min64(p->s->n, q->panel1 * TILE_COLS) - j * TILE_COLS;
         take = tile_panels(rows, left);
@@ -216,8 +228,8 @@ static void block_multiply(const struct product *p, const struct part *q, int64_
         const int64_t end = next * (j + take - q->panel0) / (q->panel1 - q->panel0);
         t.ahead = (struct ahead){a + (rows + begin) * pitch, end - begin, pitch, depth};
         t.bias = q->bias ? q->bias + j * TILE_COLS : NULL;
-        const REAL *b = p->in_place ? q->b + k * p->b->b_pitch + j * TILE_COLS
-                                    : panels + (j - q->panel0) * depth * TILE_COLS;
+        const REAL *b = in_place ? q->b + k * p->b->b_pitch + j * TILE_COLS
+                                 : panels + (j - q->panel0) * depth * TILE_COLS;
         tile_column(&t, rows, (int)min64(left, take * TILE_COLS), a, b,
                     c + q->row0 * q->c_pitch + j * TILE_COLS);
     }
@@ -280,7 +292,7 @@ static void private_task(const struct product *p, const REAL *a, const REAL *b, 
     REAL *panels = private_panels(p);
 
     for (int64_t k = block0; k < block1; k++) {
-        for (int64_t j = 0; j < p->panels && !p->in_place; j++)
+        for (int64_t j = 0; j < p->panels && !block_in_place(p, k); j++)
             b_pack(p, b, k, j, panels + j * block_depth(p, k) * TILE_COLS);
         q.first = k == block0;
         for (q.row0 = 0; q.row0 < p->s->m; q.row0 = q.row1) {

@@ -2,42 +2,65 @@
 #include "backend/isa/lane.h"
 #include "backend/isa/pack.h"
 
+/* Three forms, by the shape alone:
+ *
+ *     narrow   a b', few columns: a vector holds one column of A's rows
+ *     flat     a b', few rows: a vector holds a piece of k
+ *     shallow  short k: a row of C at once, B from the first cache */
+enum form { NONE, NARROW, FLAT, SHALLOW };
+
 enum {
-    COLS_MAX = 4,    /* of a narrow result */
-    DEPTH_MAX = 384, /* of a narrow one */
+    COLS_MAX = 4,      /* of a narrow result */
+    DEPTH_MAX = 384,   /* of a narrow one */
+    ROWS_MAX = 4,      /* of a flat result */
+    DEPTH_MIN = 64,    /* of a flat one */
+    SHALLOW_MAX = 4,   /* k */
+    SHALLOW_COLS = 16, /* at least */
+    SHALLOW_ROWS = 2,  /* at a time */
     ROWS_TASK = 1024,
-    ROWS_MAX = 4, /* of a flat result */
-    DEPTH_MIN = 64,
-    COLS_TASK = 32,
+    ROWS_SHALLOW = 128, /* of a task */
+    COLS_FLAT = 32,
     GROUP = 16 / (int)sizeof(REAL), /* values of 16 bytes */
+#ifdef ISA_AVX512
+    FLAT_SUMS = 16, /* registers with sums of a flat product */
+#else
+    FLAT_SUMS = 12,
+#endif
 };
 
-static bool narrow(const struct matmul_shape *s)
+static enum form form_of(const struct matmul_shape *s)
 {
-    return s->n <= COLS_MAX && s->k <= DEPTH_MAX && s->m > ROWS_MAX;
-}
-
-static bool flat(const struct matmul_shape *s)
-{
-    return s->m <= ROWS_MAX && s->k >= DEPTH_MIN;
+    if (s->batch != 1)
+        return NONE;
+    if (s->k <= SHALLOW_MAX && s->n >= SHALLOW_COLS)
+        return SHALLOW;
+    if (s->trans_a || !s->trans_b)
+        return NONE;
+    if (s->n <= COLS_MAX && s->k <= DEPTH_MAX && s->m > ROWS_MAX)
+        return NARROW;
+    return s->m <= ROWS_MAX && s->k >= DEPTH_MIN ? FLAT : NONE;
 }
 
 bool matmul_thin_accepts(const struct matmul_shape *s)
 {
-    return s->batch == 1 && !s->trans_a && s->trans_b && (narrow(s) || flat(s));
+    return form_of(s) != NONE;
 }
 
 size_t matmul_thin_scratch(const struct matmul_shape *s)
 {
-    return work_bytes(narrow(s) ? 1 : s->m * s->k); /* flat: A behind its stage */
+    const enum form form = form_of(s);
+
+    return work_bytes(form == FLAT ? s->m * s->k : form == SHALLOW ? s->n * s->k : 1); /* A's or B's copy */
 }
 
 struct thin {
     const struct matmul_shape *s;
     const struct matmul_buf *b;
     const struct matmul_stage *stage;
-    const REAL *a;
-    int64_t a_pitch;
+    const REAL *a, *bs; /* perhaps copies; bs: B */
+    REAL *c;
+    int64_t a_pitch, b_pitch;
+    bool stream;
 };
 
 /* ---- narrow: a vector holds one column of A's rows ---- */
@@ -137,22 +160,22 @@ ALWAYS_INLINE void narrow_rows(const struct thin *q, int64_t row, int64_t last, 
     for (; k < k_count; k++)
         column_add(acc, cols, column_load(a + k, pitch, row, last), q, g, k);
     for (int j = 0; j < cols; j++) {
-        REAL *c = (REAL *)q->b->c + row * q->b->c_pitch + j;
+        REAL *c = q->c + row * q->b->c_pitch + j;
         vec_store(t, bias ? vec_add(acc[j], vec_set(bias[j])) : acc[j]);
         for (int64_t i = 0; i < VEC_LANES && row + i <= last; i++)
             c[i * q->b->c_pitch] = t[i];
     }
 }
 
-#define NARROW(cols)                                                                                         \
+#define NARROW_ROWS(cols)                                                                                    \
     static void narrow_##cols(const struct thin *q, int64_t row, int64_t last, const struct stage *g)        \
     {                                                                                                        \
         narrow_rows(q, row, last, g, cols);                                                                  \
     }
-NARROW(1)
-NARROW(2)
-NARROW(3)
-NARROW(4)
+NARROW_ROWS(1)
+NARROW_ROWS(2)
+NARROW_ROWS(3)
+NARROW_ROWS(4)
 
 static void narrow_task(const struct thin *q, int64_t begin, int64_t end)
 {
@@ -173,57 +196,77 @@ static void narrow_task(const struct thin *q, int64_t begin, int64_t end)
 
 /* ---- flat: a vector holds a piece of k ---- */
 
-/* C's columns col, col + 1 (those up to `last`): products summed in LANES lanes along k. */
-ALWAYS_INLINE void flat_columns(const struct thin *q, int64_t col, int64_t last, const int rows)
+/* Sum of the lanes: first lane i with i + 8, then i + 4, i + 2, i + 1. */
+ALWAYS_INLINE REAL lanes_total(const vec v[LANE_VECS])
 {
-    const REAL *bias = q->b->bias, *b[2];
-    vec acc[ROWS_MAX][2][LANE_VECS], w[2];
+    REAL t[LANES];
+
+    for (int i = 0; i < LANE_VECS; i++)
+        vec_store(t + i * VEC_LANES, v[i]);
+    for (int half = LANES / 2; half; half /= 2)
+        for (int i = 0; i < half; i++)
+            t[i] += t[i + half];
+    return t[0];
+}
+
+/* acc[row][column] += A's pieces of k * B's, `left` values of each */
+ALWAYS_INLINE void flat_step(const struct thin *q, vec acc[][COLS_MAX][LANE_VECS],
+                             const REAL *const b[COLS_MAX], const int64_t at[2] /* k, left */,
+                             const int size[2] /* rows, columns */)
+{
+    vec w[COLS_MAX];
 
     UNROLL
-    for (int i = 0; i < rows * 2 * LANE_VECS; i++)
-        acc[i / (2 * LANE_VECS)][i / LANE_VECS % 2][i % LANE_VECS] = vec_zero();
-    for (int j = 0; j < 2; j++)
-        b[j] = (const REAL *)q->b->b + min64(col + j, last) * q->b->b_pitch;
-    for (int64_t k = 0; k < q->s->k; k += LANES) {
+    for (int v = 0; v < LANE_VECS; v++) {
+        const int64_t k = at[0] + v * VEC_LANES, left = max64(0, at[1] - v * VEC_LANES);
         UNROLL
-        for (int v = 0; v < LANE_VECS; v++) {
-            const int64_t at = k + v * VEC_LANES, left = max64(0, q->s->k - at);
+        for (int j = 0; j < size[1]; j++)
+            w[j] = left ? vec_load_upto(b[j] + k, left) : vec_zero();
+        UNROLL
+        for (int i = 0; i < size[0]; i++) {
+            const vec x = left ? vec_load_upto(q->a + i * q->a_pitch + k, left) : vec_zero();
             UNROLL
-            for (int j = 0; j < 2; j++)
-                w[j] = left ? vec_load_upto(b[j] + at, left) : vec_zero();
-            UNROLL
-            for (int i = 0; i < rows; i++) {
-                const vec x = left ? vec_load_upto(q->a + i * q->a_pitch + at, left) : vec_zero();
-                UNROLL
-                for (int j = 0; j < 2; j++)
-                    acc[i][j][v] = vec_fma(x, w[j], acc[i][j][v]);
-            }
+            for (int j = 0; j < size[1]; j++)
+                acc[i][j][v] = vec_fma(x, w[j], acc[i][j][v]);
         }
     }
-    for (int i = 0; i < rows; i++)
-        for (int j = 0; j < 2 && col + j <= last; j++)
-            ((REAL *)q->b->c)[i * q->b->c_pitch + col + j] =
-                (REAL)lanes_sum(acc[i][j]) + (bias ? bias[col + j] : 0);
 }
 
-#define FLAT(rows)                                                                                           \
-    static void flat_##rows(const struct thin *q, int64_t col, int64_t last)                                 \
-    {                                                                                                        \
-        flat_columns(q, col, last, rows);                                                                    \
-    }
-FLAT(1)
-FLAT(2)
-FLAT(3)
-FLAT(4)
-
-static void flat_task(const struct thin *q, int64_t begin, int64_t end)
+/* C's columns from col on, those up to `last`: products summed in LANES lanes along k. */
+ALWAYS_INLINE void flat_columns(const struct thin *q, int64_t col, int64_t last, const int rows,
+                                const int cols)
 {
-    static void (*const run[ROWS_MAX])(const struct thin *, int64_t, int64_t) = {flat_1, flat_2, flat_3,
-                                                                                 flat_4};
+    const REAL *bias = q->b->bias, *b[COLS_MAX];
+    const int size[2] = {rows, cols};
+    vec acc[ROWS_MAX][COLS_MAX][LANE_VECS];
+    int64_t k = 0;
 
-    for (int64_t col = begin; col < end; col += 2)
-        run[q->s->m - 1](q, col, end - 1);
+    UNROLL
+    for (int i = 0; i < rows * cols * LANE_VECS; i++)
+        acc[i / (cols * LANE_VECS)][i / LANE_VECS % cols][i % LANE_VECS] = vec_zero();
+    for (int j = 0; j < cols; j++)
+        b[j] = (const REAL *)q->b->b + min64(col + j, last) * q->b->b_pitch;
+    for (; k + LANES <= q->s->k; k += LANES)
+        flat_step(q, acc, b, (const int64_t[2]){k, LANES}, size);
+    if (k < q->s->k)
+        flat_step(q, acc, b, (const int64_t[2]){k, q->s->k - k}, size);
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < cols && col + j <= last; j++)
+            q->c[i * q->b->c_pitch + col + j] = lanes_total(acc[i][j]) + (bias ? bias[col + j] : 0);
 }
+
+#define FLAT_COLS(rows)                                                                                      \
+    (FLAT_SUMS / (rows * LANE_VECS) >= 4 ? 4 : FLAT_SUMS / (rows * LANE_VECS) >= 2 ? 2 : 1)
+#define FLAT_TASK(rows)                                                                                      \
+    static void flat_##rows(const struct thin *q, int64_t begin, int64_t end)                                \
+    {                                                                                                        \
+        for (int64_t col = begin; col < end; col += FLAT_COLS(rows))                                         \
+            flat_columns(q, col, end - 1, rows, FLAT_COLS(rows));                                            \
+    }
+FLAT_TASK(1)
+FLAT_TASK(2)
+FLAT_TASK(3)
+FLAT_TASK(4)
 
 /* A behind its stage, densely. */
 static void flat_stage(struct thin *q)
@@ -243,21 +286,125 @@ static void flat_stage(struct thin *q)
     q->a_pitch = q->s->k;
 }
 
+/* ---- shallow: B in registers ---- */
+
+/* One element of A behind its stage, in every lane. */
+ALWAYS_INLINE vec shallow_a(const struct thin *q, int64_t row, int64_t k)
+{
+    const bool trans = q->s->trans_a;
+    const int64_t voxel = trans ? k : row, channel = trans ? row : k;
+    const vec x = vec_set(q->a[voxel * q->a_pitch + channel]);
+
+    if (!q->stage->a)
+        return x;
+    const struct stage g = stage_at(q->stage->a, trans ? q->s->m : q->s->k, voxel / q->stage->rows, channel);
+    return vec_stage(x, vec_set(g.rows[STAGE_SCALE * g.pitch]), vec_set(g.rows[STAGE_SHIFT * g.pitch]),
+                     vec_set(g.rows[STAGE_SLOPE * g.pitch]));
+}
+
+/* B's rows side by side: where they stand, else copied through the stage or turned. */
+static void shallow_b(struct thin *q)
+{
+    const int64_t n = q->s->n, k = q->s->k, pitch = q->b->b_pitch;
+    REAL *to = q->b->work;
+
+    if (!q->s->trans_b && !q->stage->b)
+        return;
+    for (int64_t i = 0; i < k && !q->s->trans_b; i++) {
+        const struct pack_span span = {.count = 1,
+                                       .size = 1,
+                                       .channels = n,
+                                       .pitch = n,
+                                       .to_pitch = n,
+                                       .stage = stage_at(q->stage->b, n, i / q->stage->rows, 0)};
+        pack_row(to + i * n, q->bs + i * pitch, &span);
+    }
+    if (q->s->trans_b)
+        pack_transpose(to, n, q->bs, pitch, (const int64_t[2]){n, k});
+    q->bs = to;
+    q->b_pitch = n;
+}
+
+/* One vector of columns of some rows of C, from c and b on: a constant number of lanes where inlined so. */
+ALWAYS_INLINE void shallow_vector(const struct thin *q, vec a[][SHALLOW_MAX], const int size[2] /* rows, k */,
+                                  const int64_t at[2] /* row, column */, const int lanes)
+{
+    const REAL *b = q->bs + at[1], *bias = q->b->bias;
+    REAL *c = q->c + at[0] * q->b->c_pitch + at[1];
+    vec w[SHALLOW_MAX];
+
+    UNROLL
+    for (int k = 0; k < size[1]; k++)
+        w[k] = vec_load_upto(b + k * q->b_pitch, lanes);
+    UNROLL
+    for (int i = 0; i < size[0]; i++) {
+        vec sum = vec_zero();
+        UNROLL
+        for (int k = 0; k < size[1]; k++)
+            sum = vec_fma(a[i][k], w[k], sum);
+        if (bias)
+            sum = vec_add(sum, vec_load_upto(bias + at[1], lanes));
+        if (lanes == VEC_LANES)
+            vec_put(c + i * q->b->c_pitch, sum, q->stream);
+        else
+            vec_store_part(c + i * q->b->c_pitch, lanes, sum);
+    }
+}
+
+/* Some whole rows of C. */
+ALWAYS_INLINE void shallow_rows(const struct thin *q, int64_t row, const int rows, const int depth)
+{
+    const struct thin own = *q; /* in registers, whatever C is */
+    const int size[2] = {rows, depth};
+    vec a[SHALLOW_ROWS][SHALLOW_MAX];
+    int64_t col = 0;
+
+    for (int i = 0; i < rows * depth; i++)
+        a[i / depth][i % depth] = shallow_a(q, row + i / depth, i % depth);
+    for (; col + VEC_LANES <= q->s->n; col += VEC_LANES)
+        shallow_vector(&own, a, size, (const int64_t[2]){row, col}, VEC_LANES);
+    if (col < q->s->n)
+        shallow_vector(&own, a, size, (const int64_t[2]){row, col}, (int)(q->s->n - col));
+}
+
+#define SHALLOW_TASK(depth)                                                                                  \
+    static void shallow_##depth(const struct thin *q, int64_t begin, int64_t end)                            \
+    {                                                                                                        \
+        for (; begin + SHALLOW_ROWS <= end; begin += SHALLOW_ROWS)                                           \
+            shallow_rows(q, begin, SHALLOW_ROWS, depth);                                                     \
+        for (; begin < end; begin++)                                                                         \
+            shallow_rows(q, begin, 1, depth);                                                                \
+    }
+SHALLOW_TASK(1)
+SHALLOW_TASK(2)
+SHALLOW_TASK(3)
+SHALLOW_TASK(4)
+
 void matmul_thin_run(const struct matmul_shape *s, const struct matmul_buf *b,
                      const struct matmul_stage *stage)
 {
-    struct thin q = {s, b, stage, b->a, b->a_pitch};
-    const bool rows = narrow(s);
-    const int64_t count = rows ? s->m : s->n, size = rows ? ROWS_TASK : COLS_TASK;
+    typedef void task_fn(const struct thin *q, int64_t begin, int64_t end);
+    static task_fn *const flat[ROWS_MAX] = {flat_1, flat_2, flat_3, flat_4};
+    static task_fn *const shallow[SHALLOW_MAX] = {shallow_1, shallow_2, shallow_3, shallow_4};
+    static const int sizes[] = {[NARROW] = ROWS_TASK, [FLAT] = COLS_FLAT, [SHALLOW] = ROWS_SHALLOW};
+    struct thin q = {.s = s,
+                     .b = b,
+                     .stage = stage,
+                     .a = b->a,
+                     .bs = b->b,
+                     .c = b->c,
+                     .a_pitch = b->a_pitch,
+                     .b_pitch = b->b_pitch,
+                     .stream = tile_may_stream(b->c, b->c_pitch, s->n, s->m * s->n)};
+    const enum form form = form_of(s);
+    const int64_t count = form == FLAT ? s->n : s->m, size = sizes[form];
+    task_fn *const run = form == NARROW ? narrow_task : form == FLAT ? flat[s->m - 1] : shallow[s->k - 1];
 
-    if (!rows && stage->a)
+    if (form == FLAT && stage->a)
         flat_stage(&q);
+    if (form == SHALLOW)
+        shallow_b(&q);
 #pragma omp parallel for num_threads(b->threads) schedule(dynamic)
-    for (int64_t i = 0; i < count; i += size) {
-        const int64_t end = min64(i + size, count);
-        if (rows)
-            narrow_task(&q, i, end);
-        else
-            flat_task(&q, i, end);
-    }
+    for (int64_t i = 0; i < count; i += size)
+        run(&q, i, min64(i + size, count));
 }

@@ -1,5 +1,5 @@
-/* Products a b' whose result has few columns (heads) or few rows (one voxel, one sample): registers hold
- * pieces of a column or of k instead of rows of the result. */
+/* Products with few columns (heads), few rows (one voxel, one sample) or a short k (gradients of heads): what
+ * the micro-kernel would leave most of its registers empty for. */
 #ifndef D4M_BACKEND_ISA_MATMUL_THIN_H
 #define D4M_BACKEND_ISA_MATMUL_THIN_H
 
@@ -11,7 +11,7 @@
 
 bool matmul_thin_accepts(const struct matmul_shape *s);
 size_t matmul_thin_scratch(const struct matmul_shape *s);
-/* As matmul_run; b has no stage. */
+/* As matmul_run. */
 void matmul_thin_run(const struct matmul_shape *s, const struct matmul_buf *b,
                      const struct matmul_stage *stage);
 

@@ -154,7 +154,7 @@ typedef void block_fn(const struct tile *t, int last, const REAL *a, const REAL 
 #define TO_14(f, v) TO_6(f, v) f(7, v) f(8, v) f(9, v) f(10, v) f(11, v) f(12, v) f(13, v) f(14, v)
 #ifdef ISA_AVX512
 #define WIDE(f) TO_14(f, 2)
-#define WIDE_3(f) TO_6(f, 3) f(7, 3) f(8, 3) f(9, 3)
+#define WIDE_3(f) TO_6(f, 3) f(7, 3) f(8, 3)
 #define WIDE_4(f) TO_6(f, 4)
 #define NARROW(f)                                                                                            \
     TO_14(f, 1)                                                                                              \
@@ -175,7 +175,10 @@ WIDE_4(BLOCKS)
 /* [vectors - 1][rows - 1][row form] */
 static block_fn *const blocks[VECTORS_MAX][TILE_ROWS_NARROW][2] = {
     {NARROW(ENTRY)}, {WIDE(ENTRY)}, {WIDE_3(ENTRY)}, {WIDE_4(ENTRY)}};
-static const int rows_most[VECTORS_MAX] = {TILE_ROWS_NARROW, TILE_ROWS, TILE_ROWS_3, TILE_ROWS_4};
+static const int rows_most[VECTORS_MAX][2] = {{TILE_ROWS_NARROW, TILE_ROWS_NARROW},
+                                              {TILE_ROWS, TILE_ROWS},
+                                              {TILE_ROWS_3_STEP, TILE_ROWS_3},
+                                              {TILE_ROWS_4, TILE_ROWS_4}};
 
 bool tile_may_stream(const REAL *c, int64_t c_row, int64_t cols, int64_t elements)
 {
@@ -203,13 +206,14 @@ static void ahead_fetch(const struct ahead *a, int64_t i, int64_t parts)
 void tile_column(const struct tile *t, int64_t rows, int cols, const REAL *a, const REAL *b, REAL *c)
 {
     const int vectors = (cols + VEC_LANES - 1) / VEC_LANES, last = cols - (vectors - 1) * VEC_LANES;
-    const int64_t most = rows_most[vectors - 1], count = (rows + most - 1) / most;
+    const bool row_form = t->a_step == 1;
+    const int64_t most = rows_most[vectors - 1][row_form], count = (rows + most - 1) / most;
     int64_t r = 0;
 
     for (int64_t i = 0; i < count; i++) {
         const int64_t height = (rows - r + count - i - 1) / (count - i);
         ahead_fetch(&t->ahead, i, count);
-        blocks[vectors - 1][height - 1][t->a_step == 1](t, last, a + r * t->a_row, b, c + r * t->c_row);
+        blocks[vectors - 1][height - 1][row_form](t, last, a + r * t->a_row, b, c + r * t->c_row);
         r += height;
     }
 }

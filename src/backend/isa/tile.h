@@ -22,11 +22,13 @@
 enum {
 #ifdef ISA_AVX512
     TILE_ROWS = 14,
-    TILE_ROWS_3 = 9, /* of blocks with three or four vectors of columns */
+    TILE_ROWS_3 = 8,      /* of blocks with three or four vectors of columns */
+    TILE_ROWS_3_STEP = 8, /* where a step's rows are contiguous */
     TILE_ROWS_4 = 6,
 #else
     TILE_ROWS = 6,
     TILE_ROWS_3 = 4,
+    TILE_ROWS_3_STEP = 3, /* the compiler runs out of registers */
     TILE_ROWS_4 = 2,
 #endif
     TILE_ROWS_NARROW = 2 * TILE_ROWS, /* with one */
