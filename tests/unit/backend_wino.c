@@ -41,6 +41,7 @@ static const struct conv_shape shapes[] = {
     FLAT(4, 12, 2, 24, 64, 64), /* 122 */
     {2, {12, 13, 14}, 16, {10, 11, 12}, 16, {3, 3, 3}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}, 1, false, false, 0},
     {2, {11, 12, 13}, 16, {13, 14, 15}, 32, {3, 3, 3}, {1, 1, 1}, {2, 2, 2}, {1, 1, 1}, 1, false, false, 0},
+    SHAPE(2, 6, 6, 6, 64, 80), /* one block of few tiles */
     /* padding that is not zero */
     EDGED(1, 7, 10, 53, 16, 32, 1, CONV_PAD_REFLECT),
     EDGED(4, 9, 6, 9, 32, 48, 1, CONV_PAD_REFLECT),     /* 333 */

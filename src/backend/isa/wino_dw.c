@@ -9,7 +9,8 @@
  *
  * and at the end dw = G' S. The block is part of the order of the sums, so the shape alone decides it. Small
  * weights: the blocks are cut into chunks, each with sums of its own that end as weights and are added in
- * order. Large ones: all threads do one block after another, and each point's sums belong to one of them. */
+ * order. Large ones: all threads do one block after another, and each point's sums belong to one of them; of
+ * few tiles, some channels of x after the others. */
 enum {
     TILES = 24,           /* of a block with sums per chunk, 1024 weights a tap */
     TILES_WIDE = 24,      /* the same up to CHUNKED_MAX */
@@ -21,6 +22,8 @@ enum {
     CHUNK_BLOCKS = 4,       /* of a chunk, at least */
     PARTIAL_MAX = 16 << 20, /* elements of all partial sums */
     SLAB = 32,              /* channels of a task that transforms a part of a shared block */
+    SUM_ROWS = 42,          /* channels of x whose sums are made, and used, while they stay in a cache ... */
+    SUM_TILES = 32,         /* ... if so few tiles pass that reading them again costs less */
     TAPS_MAX = 27,
     COLUMNS = 64, /* of y, whose weights are turned at a time */
 };
@@ -32,6 +35,7 @@ struct job {
     int taps;
     int64_t block, blocks, chunks; /* pieces of a block; blocks; chunks of blocks */
     int64_t pairs, sum_point, u_point, v_point;
+    int64_t sum_rows; /* channels of x in S */
     size_t partial_bytes, u_bytes, v_bytes, sum_bytes, thread_bytes;
     /* set for a run */
     struct wino_source x, dy;
@@ -62,7 +66,9 @@ static void job_plan(struct job *j, const struct wino *q)
                     ? min64(CHUNKS_MAX, min64(j->blocks / CHUNK_BLOCKS, PARTIAL_MAX / (j->taps * j->pairs)))
                     : 1;
     j->chunks = max64(j->chunks, 1);
-    j->sum_point = wino_point_step(j->pairs);
+    const bool few = !j->chunked && j->blocks == 1 && wino_tiles(q, 0, q->pieces) <= SUM_TILES;
+    j->sum_rows = few ? min64(SUM_ROWS, q->depth) : q->depth;
+    j->sum_point = wino_point_step(j->sum_rows * q->cols);
     j->u_point = wino_point_step(j->block * q->piece * q->depth);
     j->v_point = wino_point_step(j->block * q->piece * q->cols);
     j->partial_bytes = j->chunked ? work_bytes(j->chunks * j->taps * j->pairs) : 0;
@@ -113,8 +119,9 @@ static void piece_dy(const struct job *j, const struct space *s, int64_t first, 
     j->t->gradient(j->q, &j->dy, &p, &to);
 }
 
-/* S (+)= U' V of one point over the block's tiles. */
-static void point_multiply(const struct job *j, const struct space *s, int64_t tiles, int64_t point, bool add)
+/* S (+)= U' V of one point over the block's tiles, channels ci[0] .. ci[1] - 1 of x. */
+static void point_multiply(const struct job *j, const struct space *s, int64_t tiles, int64_t point,
+                           const int64_t ci[2], bool add)
 {
     static const int64_t start[1] = {0};
     const struct wino *q = j->q;
@@ -129,7 +136,7 @@ static void point_multiply(const struct job *j, const struct space *s, int64_t t
                            .add = add};
 
     for (int64_t c = 0; c < q->cols; c += TILE_COLS)
-        tile_column(&t, q->depth, (int)min64(q->cols - c, TILE_COLS), s->u + point * j->u_point,
+        tile_column(&t, ci[1] - ci[0], (int)min64(q->cols - c, TILE_COLS), s->u + point * j->u_point + ci[0],
                     s->v + point * j->v_point + c, s->sum + point * j->sum_point + c);
 }
 
@@ -164,11 +171,45 @@ static void chunk_run(const struct job *j, int64_t chunk)
             piece_dy(j, &s, first, i, dy);
         }
         for (int64_t p = 0; p < q->points; p++)
-            point_multiply(j, &s, wino_tiles(j->q, first, pieces), p, b > begin);
+            point_multiply(j, &s, wino_tiles(j->q, first, pieces), p, x, b > begin);
     }
     REAL *to = j->partial + chunk * j->taps * j->pairs;
     for (int64_t ci = 0; ci < q->depth; ci++)
         row_finish(j, s.sum + ci * q->cols, q->cols, to + ci * q->cols, j->pairs);
+}
+
+/* The transforms of a block, by a team. */
+static void team_transform(const struct job *j, const struct space *s, int64_t first, int64_t pieces)
+{
+    const struct wino *q = j->q;
+
+#pragma omp for collapse(2) schedule(dynamic) nowait
+    for (int64_t i = 0; i < pieces; i++)
+        for (int64_t c = 0; c < q->depth; c += SLAB) {
+            const int64_t range[2] = {c, min64(c + SLAB, q->depth)};
+            piece_x(j, s, first, i, range);
+        }
+#pragma omp for collapse(2) schedule(dynamic)
+    for (int64_t i = 0; i < pieces; i++)
+        for (int64_t c = 0; c < q->cols; c += SLAB) {
+            const int64_t range[2] = {c, min64(c + SLAB, q->cols)};
+            piece_dy(j, s, first, i, range);
+        }
+}
+
+/* w of channels ci[0] .. ci[1] - 1 of x, by a team. */
+static void team_finish(const struct job *j, const struct space *s, const int64_t ci[2])
+{
+    const int64_t cols = j->q->cols;
+
+#pragma omp for schedule(static) collapse(2)
+    for (int64_t c = 0; c < cols; c += COLUMNS)
+        for (int64_t i = ci[0]; i < ci[1]; i++) {
+            const int64_t range[2] = {c, min64(c + COLUMNS, cols)};
+            REAL block[TAPS_MAX][COLUMNS];
+            row_finish(j, s->sum + (i - ci[0]) * cols + c, range[1] - c, block[0], COLUMNS);
+            weights_put(j, block[0], i, range);
+        }
 }
 
 /* Called by every thread of a team. */
@@ -179,30 +220,16 @@ static void team_run(const struct job *j)
 
     for (int64_t b = 0; b < j->blocks; b++) {
         const int64_t first = b * j->block, pieces = min64(j->block, q->pieces - first);
-#pragma omp for collapse(2) schedule(dynamic) nowait
-        for (int64_t i = 0; i < pieces; i++)
-            for (int64_t c = 0; c < q->depth; c += SLAB) {
-                const int64_t range[2] = {c, min64(c + SLAB, q->depth)};
-                piece_x(j, &s, first, i, range);
-            }
-#pragma omp for collapse(2) schedule(dynamic)
-        for (int64_t i = 0; i < pieces; i++)
-            for (int64_t c = 0; c < q->cols; c += SLAB) {
-                const int64_t range[2] = {c, min64(c + SLAB, q->cols)};
-                piece_dy(j, &s, first, i, range);
-            }
+        team_transform(j, &s, first, pieces);
+        for (int64_t ci[2] = {0}; ci[0] < q->depth; ci[0] = ci[1]) {
+            ci[1] = min64(ci[0] + j->sum_rows, q->depth);
 #pragma omp for schedule(static)
-        for (int64_t p = 0; p < q->points; p++)
-            point_multiply(j, &s, wino_tiles(j->q, first, pieces), p, b > 0);
-    }
-#pragma omp for schedule(static) collapse(2)
-    for (int64_t c = 0; c < q->cols; c += COLUMNS)
-        for (int64_t ci = 0; ci < q->depth; ci++) {
-            const int64_t range[2] = {c, min64(c + COLUMNS, q->cols)};
-            REAL block[TAPS_MAX][COLUMNS];
-            row_finish(j, s.sum + ci * q->cols + c, range[1] - c, block[0], COLUMNS);
-            weights_put(j, block[0], ci, range);
+            for (int64_t p = 0; p < q->points; p++)
+                point_multiply(j, &s, wino_tiles(j->q, first, pieces), p, ci, b > 0);
+            if (b == j->blocks - 1)
+                team_finish(j, &s, ci);
         }
+    }
 }
 
 /* One channel of x: the chunks' sums in order. */
