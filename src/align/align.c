@@ -239,8 +239,10 @@ static enum err refuse_worse(struct alignment *a, const struct affine *before, c
 
     TRY(mean_distance(&cost[0], a, before, body));
     TRY(mean_distance(&cost[1], a, &a->affine, body));
-    if (cost[1] >= cost[0])
+    if (cost[1] >= cost[0]) {
         a->affine = *before;
+        a->match.rigid = a->match.outside = false;
+    }
     return ERR_OK;
 }
 

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "image/surface.h"
 #include <math.h>
 #include <string.h>
 #include <unistd.h>
@@ -80,39 +81,34 @@ void registration_free(struct registration *r)
     *r = (struct registration){0};
 }
 
-/* Counts of voxels that are not 0: in a, in b, in both. */
-static void count_masks(const struct volume *a, const struct volume *b, int64_t count[3])
-{
-    const uint8_t *p = a->data, *q = b->data;
-
-    count[0] = count[1] = count[2] = 0;
-    for (int64_t i = 0, n = grid_count(&a->grid); i < n; i++) {
-        count[0] += p[i] != 0;
-        count[1] += q[i] != 0;
-        count[2] += p[i] && q[i];
-    }
-}
-
 static double mask_volume(const struct volume *v)
 {
-    int64_t count[3];
+    const uint8_t *p = v->data;
+    int64_t count = 0;
 
-    count_masks(v, v, count);
-    return (double)count[0] * v->grid.spacing[0] * v->grid.spacing[1] * v->grid.spacing[2];
+    for (int64_t i = 0, n = grid_count(&v->grid); i < n; i++)
+        count += p[i] != 0;
+    return (double)count * v->grid.spacing[0] * v->grid.spacing[1] * v->grid.spacing[2];
 }
 
-/* Dice of the fixed mask and the moving one under t. */
-static enum err dice_under(double *dice, const struct transform *t, const struct register_images *in)
+/* How far the fixed mask's surface lies from the moving one's under t. */
+static enum err compare_under(struct liver_overlap *out, int when, const struct transform *t,
+                              const struct register_images *in)
 {
-    struct warp w = {.t = t, .in = in->moving_liver, .to = &in->fixed_liver->grid, .how = WARP_LABELS};
+    const struct grid *g = &in->fixed_liver->grid;
+    struct warp w = {.t = t, .in = in->moving_liver, .to = g, .how = WARP_LABELS};
     struct mapper_tally tally = {0};
+    struct surface_distance d;
     struct volume *moved = NULL;
-    int64_t count[3];
+    enum err err;
 
     TRY(warp_volume(&moved, NULL, &w, &tally));
-    count_masks(in->fixed_liver, moved, count);
-    *dice = count[0] + count[1] ? 2.0 * (double)count[2] / (double)(count[0] + count[1]) : 0;
+    err = surface_compare(&d, in->fixed_liver->data, moved->data, g->dims, g->spacing);
     volume_free(moved);
+    TRY(err);
+    out->dice[when] = d.dice;
+    out->hd95[when] = d.p95;
+    out->distance[when] = d.mean;
     return ERR_OK;
 }
 
@@ -128,8 +124,8 @@ enum err register_liver(struct registration *r, const struct register_images *in
     if (!(fixed > 0))
         return err_set(ERR_INPUT, "the fixed image's liver mask is empty");
     TRY(transform_new(&identity, &in->fixed->grid, &in->moving->grid));
-    TRY_OR(done, dice_under(&r->liver.dice[0], identity, in));
-    TRY_OR(done, dice_under(&r->liver.dice[1], r->transform, in));
+    TRY_OR(done, compare_under(&r->liver, 0, identity, in));
+    TRY_OR(done, compare_under(&r->liver, 1, r->transform, in));
     r->liver.volume_ratio = mask_volume(in->moving_liver) / fixed;
     r->liver.known = true;
 done:

@@ -106,9 +106,11 @@ static json_t *mismatches_json(const struct figures *f)
 
 static json_t *liver_json(const struct liver_overlap *l)
 {
-    return l->known ? json_pack("{s:o, s:o}", "dice_before_after", numbers(l->dice, 2), "volume_ratio",
-                                json_number(l->volume_ratio))
-                    : json_null();
+    if (!l->known)
+        return json_null();
+    return json_pack("{s:o, s:o, s:o, s:o}", "dice_before_after", numbers(l->dice, 2), "hd95_mm_before_after",
+                     numbers(l->hd95, 2), "surface_distance_mm_before_after", numbers(l->distance, 2),
+                     "volume_ratio", json_number(l->volume_ratio));
 }
 
 enum err registration_json(json_t **out, const struct registration *r)
