@@ -57,13 +57,39 @@ static inline struct volume *reference_render(const char *name, const struct tra
     return out;
 }
 
+/* Noise of the given standard deviation in HU on what is not air, smoothed in plane with a Gaussian of 0.8
+ * pixels. */
 static inline void reference_noise(struct volume *v, double sigma, uint64_t seed)
 {
-    struct rng r = rng_at(seed, 0);
-    int16_t *hu = v->data;
+    enum { REACH = 3 };
+    const int64_t *n = v->grid.dims, plane = n[0] * n[1];
+    float *white = mem_new((size_t)plane, 2 * sizeof *white), *rows = white + plane;
+    double weight[REACH + 1], square = 0;
 
-    for (int64_t i = 0, n = grid_count(&v->grid); i < n; i++)
-        hu[i] = hu[i] > -900 ? (int16_t)floor(hu[i] + sigma * rng_normal(&r) + 0.5) : hu[i];
+    for (int k = 0; k <= REACH; k++) {
+        weight[k] = exp(-0.5 * k * k / (0.8 * 0.8));
+        square += (k ? 2 : 1) * weight[k] * weight[k];
+    }
+    for (int64_t z = 0; z < n[2]; z++) {
+        struct rng r = rng_at(seed, (uint64_t)z);
+        int16_t *hu = (int16_t *)v->data + z * plane;
+
+        for (int64_t i = 0; i < plane; i++) {
+            white[i] = (float)rng_normal(&r);
+            rows[i] = 0;
+        }
+        for (int64_t i = 0; i < plane; i++) /* around a torus */
+            for (int64_t k = -REACH; k <= REACH; k++)
+                rows[i] += (float)weight[k < 0 ? -k : k] * white[(i + k + plane) % plane];
+        for (int64_t i = 0; i < plane; i++) {
+            double sum = 0;
+
+            for (int64_t k = -REACH; k <= REACH; k++)
+                sum += weight[k < 0 ? -k : k] * (double)rows[(i + k * n[0] + plane) % plane];
+            hu[i] = hu[i] > -900 ? (int16_t)floor(hu[i] + sigma * sum / square + 0.5) : hu[i];
+        }
+    }
+    mem_free(white);
 }
 
 /* phase: "noncontrast" or "arterial". */

@@ -176,7 +176,7 @@ static enum err descent_make(struct descent *d, const struct refine_input *in)
     return d->partial ? blur_make(&d->blur, d->size) : ERR_MEMORY;
 }
 
-/* Determinants <= 0.05 are smoothed away, at most three times (fold.h). */
+/* Small determinants are smoothed away, at most three times (fold.h). */
 static enum err repair(struct descent *d, struct refine_report *out)
 {
     for (out->repairs = 0;; out->repairs++) {
