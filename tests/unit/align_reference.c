@@ -24,9 +24,9 @@ static void the_true_map_is_found(void **state)
                   liver->error[1].mean, liver->error[1].p95, s.region[0].error[1].mean,
                   liver->overlap[1].dice, s.det_least, s.sd_log_det);
     assert_true(liver->error[0].mean > 15);
-    assert_true(liver->error[1].mean < 2.6);
-    assert_true(liver->error[1].p95 < 5);
-    assert_true(s.region[0].error[1].mean < 1.9);
+    assert_true(liver->error[1].mean < 2.9);
+    assert_true(liver->error[1].p95 < 6);
+    assert_true(s.region[0].error[1].mean < 2.2);
     assert_true(liver->overlap[1].dice > 0.95);
     assert_true(s.det_least > 0.2);
     assert_true(s.sd_log_det < 0.14);
