@@ -100,7 +100,7 @@ static const struct limit {
      {-1, 0.010},
      {-1, 0.022},
      "the images still differ after registration"},
-    {"bad_share_over_noise", bad_share, {-1, 0.10}, {-1, 0.18}, "this share of the body does not fit"},
+    {"bad_share_over_noise", bad_share, {-1, 0.10}, {-1, 0.20}, "this share of the body does not fit"},
     {"left_of_header",
      left_over,
      {0, 0.5},
