@@ -98,7 +98,7 @@ static const struct limit {
     {"mean12_over_noise",
      final_excess,
      {-1, 0.010},
-     {-1, 0.022},
+     {-1, 0.019},
      "the images still differ after registration"},
     {"bad_share_over_noise", bad_share, {-1, 0.10}, {-1, 0.20}, "this share of the body does not fit"},
     {"left_of_header",
