@@ -24,6 +24,7 @@ enum {
     TASKS = 32,               /* chunks times parts of the taps, where the voxels allow it */
     PARTIAL_MAX = 16 << 20,   /* elements of all partial sums */
     EXCHANGE_BELOW = 16,      /* channels of y */
+    COLUMNS = 64,             /* of the partial sums, turned at a time */
     FOLD_BELOW = 8,           /* kw*Ci up to which the taps along h become channels too */
     ROWS_IN_PLACE = 28        /* of x, up to which packing y does not pay */
 };
@@ -400,11 +401,11 @@ static void partials_add(const struct by_weights *q, int64_t begin, int64_t end)
 }
 
 /* dw (co, ci, kd, kh, kw) = partial[0], whose rows are (kd, kh, kw, ci) or, with exchanged roles, (kd, kh,
- * co); folded, (kd, kw, kh, ci) or (kd, co). One row of each tap; by way of a small block, because the rows
- * of many taps lie at distances that share a cache set. */
-static void dw_transpose(const struct by_weights *q, int64_t row)
+ * co); folded, (kd, kw, kh, ci) or (kd, co). Some columns of one row of each tap; by way of a small block,
+ * because the rows of many taps lie at distances that share a cache set. */
+static void dw_transpose(const struct by_weights *q, int64_t c0, int64_t row)
 {
-    enum { TAPS = 32, COLUMNS = 64 };
+    enum { TAPS = 32 };
     const int64_t *k = q->given->kernel, taps = conv_taps(q->given), ci = q->given->ci, co = q->given->co;
     const int64_t columns = q->exchange ? ci : co, column_step = q->exchange ? taps : taps * ci;
     const int64_t width = q->s->kernel[2] * q->s->ci; /* of the partial sums' rows, exchanged */
@@ -413,21 +414,26 @@ static void dw_transpose(const struct by_weights *q, int64_t row)
     const int64_t kw_step = q->fold > 1 ? k[1] * step : step;
     const REAL *from = q->partial + row * (q->exchange ? width : co);
     REAL *to = (REAL *)q->b->w + row * (q->exchange ? taps * ci : taps);
+    const int64_t c_count = min64(COLUMNS, columns - c0);
     REAL block[TAPS][COLUMNS];
 
-    for (int64_t t0 = 0; t0 < taps; t0 += TAPS)
-        for (int64_t c0 = 0; c0 < columns; c0 += COLUMNS) {
-            const int64_t t_count = min64(TAPS, taps - t0), c_count = min64(COLUMNS, columns - c0);
-            for (int64_t t = 0; t < t_count; t++) {
-                const int64_t tap = t0 + t;
-                memcpy(block[t],
-                       from + tap / (k[1] * k[2]) * k[1] * k[2] * ci * co + tap / k[2] % k[1] * kh_step +
-                           tap % k[2] * kw_step + c0,
-                       (size_t)c_count * sizeof(REAL));
-            }
-            pack_transpose(to + c0 * column_step + t0, column_step, block[0], COLUMNS,
-                           (const int64_t[2]){t_count, c_count});
+    if (!q->exchange && q->fold == 1) { /* one step between all taps */
+        pack_transpose(to + c0 * column_step, column_step, from + c0, step,
+                       (const int64_t[2]){taps, c_count});
+        return;
+    }
+    for (int64_t t0 = 0; t0 < taps; t0 += TAPS) {
+        const int64_t t_count = min64(TAPS, taps - t0);
+        for (int64_t t = 0; t < t_count; t++) {
+            const int64_t tap = t0 + t;
+            memcpy(block[t],
+                   from + tap / (k[1] * k[2]) * k[1] * k[2] * ci * co + tap / k[2] % k[1] * kh_step +
+                       tap % k[2] * kw_step + c0,
+                   (size_t)c_count * sizeof(REAL));
         }
+        pack_transpose(to + c0 * column_step + t0, column_step, block[0], COLUMNS,
+                       (const int64_t[2]){t_count, c_count});
+    }
 }
 
 void conv_dw_run(const struct conv_shape *s, const struct conv_buf *b)
@@ -450,8 +456,10 @@ void conv_dw_run(const struct conv_shape *s, const struct conv_buf *b)
             for (int64_t i = 0; i < q.weights; i += STRETCH)
                 partials_add(&q, i, min64(i + STRETCH, q.weights));
         }
-#pragma omp for schedule(static)
-        for (int64_t row = 0; row < (q.exchange ? s->co : s->ci); row++)
-            dw_transpose(&q, row);
+        /* neighbouring rows one behind the other: what they write is contiguous */
+#pragma omp for schedule(static) collapse(2)
+        for (int64_t c = 0; c < (q.exchange ? s->ci : s->co); c += COLUMNS)
+            for (int64_t row = 0; row < (q.exchange ? s->co : s->ci); row++)
+                dw_transpose(&q, c, row);
     }
 }

@@ -86,14 +86,14 @@ ALWAYS_INLINE void square_transpose(REAL *to, int64_t to_step, const REAL *from,
 void pack_transpose(REAL *to, int64_t to_step, const REAL *from, int64_t from_step, const int64_t size[2])
 {
     const int64_t rows = size[0], cols = size[1];
-    int64_t i = 0;
 
-    for (; i + SQUARE <= rows && cols >= SQUARE; i += SQUARE)
+    for (int64_t i = 0; i < rows && rows >= SQUARE && cols >= SQUARE; i += SQUARE)
         for (int64_t j = 0; j < cols; j += SQUARE) {
-            const int64_t at = min64(j, cols - SQUARE); /* the last square may overlap the one before */
-            square_transpose(to + at * to_step + i, to_step, from + i * from_step + at, from_step);
+            /* the last square may overlap the one before */
+            const int64_t row = min64(i, rows - SQUARE), col = min64(j, cols - SQUARE);
+            square_transpose(to + col * to_step + row, to_step, from + row * from_step + col, from_step);
         }
-    for (; i < rows; i++)
+    for (int64_t i = 0; i < rows && (rows < SQUARE || cols < SQUARE); i++)
         for (int64_t j = 0; j < cols; j++)
             to[j * to_step + i] = from[i * from_step + j];
 }
