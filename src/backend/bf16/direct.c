@@ -1,5 +1,6 @@
 #include "backend/bf16/conv.h"
 #include "backend/bf16/pack.h"
+#include "backend/conv_block.h"
 #include <omp.h>
 #include <string.h>
 
@@ -18,8 +19,8 @@ struct direct {
     int64_t depth, pitch,
         cols; /* channels of the source; with their padding to whole chunks; of the destination */
     int64_t panels, taps;
-    int64_t block[3], blocks[3]; /* destination positions per phase of a task; tasks per axis */
-    int64_t panel_parts;         /* a task may do only a part of the panels */
+    struct conv_blocks blocks; /* one per task */
+    int64_t panel_parts;       /* a task may do only a part of the panels */
     size_t bias_bytes, packed_bytes, list_bytes, thread_bytes;
     /* set for a run */
     const uint16_t *source, *weights;
@@ -30,62 +31,10 @@ struct direct {
     char *threads;     /* each thread's own part of the work buffer */
 };
 
-/* Source positions that n destination positions of one phase and all their taps span. */
-static int64_t source_extent(const struct conv_axis *a, int64_t n)
-{
-    return (n - 1) * a->step_in + a->high - a->low + 1;
-}
-
-static int64_t dest_count(const struct conv_axis *a)
-{
-    return int64_ceil_div(a->dest, a->step_out);
-}
-
-static int64_t block_elements(const struct direct *q)
-{
-    int64_t count = q->pitch * source_extent(&q->axis[2], q->block[2]);
-
-    for (int i = 0; i < 2; i++)
-        count *= int64_min(source_extent(&q->axis[i], q->block[i]), q->axis[i].source);
-    return count;
-}
-
-static void block_grow(struct direct *q, int axis, int64_t max)
-{
-    enum { BLOCK_ELEMENTS = 192 << 10 };
-
-    while (q->block[axis] < max && block_elements(q) <= BLOCK_ELEMENTS)
-        q->block[axis]++;
-    if (q->block[axis] > 1 && block_elements(q) > BLOCK_ELEMENTS)
-        q->block[axis]--;
-    q->blocks[axis] = int64_ceil_div(max, q->block[axis]);
-    q->block[axis] = int64_ceil_div(max, q->blocks[axis]);
-    q->blocks[axis] = int64_ceil_div(max, q->block[axis]);
-}
-
-/* As many positions as keep the source block in the second cache: columns first, then rows, then planes. */
-static void block_choose(struct direct *q)
-{
-    enum { WIDTH = 128, ROWS = 16, PLANES = 8 };
-    const int64_t most[3] = {PLANES, ROWS, WIDTH};
-
-    for (int i = 0; i < 3; i++)
-        q->block[i] = 1;
-    for (int i = 2; i >= 0; i--) {
-        const int64_t count = dest_count(&q->axis[i]);
-        block_grow(q, i, count);
-        if (q->block[i] > most[i]) {
-            q->blocks[i] = int64_ceil_div(count, most[i]);
-            q->block[i] = int64_ceil_div(count, q->blocks[i]);
-            q->blocks[i] = int64_ceil_div(count, q->block[i]);
-        }
-    }
-}
-
 /* Elements of a thread's copy: the block, and what the last tile reads behind its last row. */
 static int64_t copy_elements(const struct direct *q)
 {
-    return block_elements(q) + BF16_TILE * q->axis[2].step_in * q->pitch;
+    return conv_blocks_elements(&q->blocks, q->axis, q->pitch) + BF16_TILE * q->axis[2].step_in * q->pitch;
 }
 
 static void direct_plan(struct direct *q, const struct conv_shape *s, enum conv_dir dir, int threads)
@@ -101,9 +50,9 @@ static void direct_plan(struct direct *q, const struct conv_shape *s, enum conv_
     q->pitch = 2 * k.chunks * k.pairs;
     q->panels = int64_ceil_div(q->cols, BF16_COLS);
     q->taps = conv_taps(s);
-    block_choose(q);
+    q->blocks = conv_blocks_choose(q->axis, q->pitch, CONV_BLOCK_BYTES / (int64_t)sizeof(uint16_t));
     /* few blocks: let several tasks share one, each with its own copy and some of the panels */
-    const int64_t tasks = s->n * q->blocks[0] * q->blocks[1] * q->blocks[2];
+    const int64_t tasks = s->n * q->blocks.count[0] * q->blocks.count[1] * q->blocks.count[2];
     q->panel_parts = int64_min(q->panels, int64_ceil_div(4 * threads, tasks));
 
     q->list_bytes = class_align((size_t)q->taps * sizeof(int64_t));
@@ -167,10 +116,10 @@ static void block_range(const struct direct *q, struct block *b, int i, int64_t 
 {
     const struct conv_axis *a = &q->axis[i];
 
-    b->t0[i] = index * q->block[i];
-    b->t1[i] = int64_min(b->t0[i] + q->block[i], dest_count(a));
+    b->t0[i] = index * q->blocks.size[i];
+    b->t1[i] = int64_min(b->t0[i] + q->blocks.size[i], conv_dest_count(a));
     b->s0[i] = b->t0[i] * a->step_in + a->low;
-    b->s1[i] = b->s0[i] + source_extent(a, b->t1[i] - b->t0[i]);
+    b->s1[i] = b->s0[i] + conv_source_extent(a, b->t1[i] - b->t0[i]);
     if (i < 2) {
         b->s0[i] = b->s0[i] > 0 ? b->s0[i] : 0;
         b->s1[i] = int64_min(b->s1[i], a->source);
@@ -285,8 +234,8 @@ static void task_run(const struct direct *q, int64_t task)
     b.panel1 = q->panels * (task % q->panel_parts + 1) / q->panel_parts;
     task /= q->panel_parts;
     for (int i = 2; i >= 0; i--) {
-        block_range(q, &b, i, task % q->blocks[i]);
-        task /= q->blocks[i];
+        block_range(q, &b, i, task % q->blocks.count[i]);
+        task /= q->blocks.count[i];
     }
     b.n = task;
     block_load(q, &b);
@@ -320,7 +269,7 @@ void bf16_direct_run(const struct bf16_micro *m, const struct conv_shape *s, enu
         q.bias = b->work;
         bias_pack(&q, b->bias);
     }
-    const int64_t tasks = s->n * q.blocks[0] * q.blocks[1] * q.blocks[2] * q.panel_parts;
+    const int64_t tasks = s->n * q.blocks.count[0] * q.blocks.count[1] * q.blocks.count[2] * q.panel_parts;
 #pragma omp parallel num_threads(b->threads)
     {
 #pragma omp for schedule(static) collapse(2)

@@ -1,3 +1,4 @@
+#include "backend/conv_block.h"
 #include "backend/isa/conv.h"
 #include "backend/isa/lane.h"
 #include "backend/isa/pack.h"
@@ -26,9 +27,9 @@ struct direct {
     int64_t panels, taps;
     int64_t
         every; /* voxels along w from one that is read to the next: a kernel of 1 passes over the others */
-    int64_t block[3], blocks[3]; /* destination positions per phase of a task; tasks per axis */
-    int64_t panel_parts;         /* a task may do only a part of the panels */
-    int64_t part_taps;           /* taps along d and h at a time, so that their weights stay in cache */
+    struct conv_blocks blocks; /* one per task */
+    int64_t panel_parts;       /* a task may do only a part of the panels */
+    int64_t part_taps;         /* taps along d and h at a time, so that their weights stay in cache */
     size_t bias_bytes, packed_bytes, shared_bytes, list_bytes, block_bytes, thread_bytes;
     /* set for a run */
     const REAL *source, *stage; /* the source's coefficients or NULL */
@@ -38,71 +39,14 @@ struct direct {
     char *threads; /* each thread's own part of the work buffer */
 };
 
-/* Source positions that n destination positions of one phase and all their taps span. */
-static int64_t source_extent(const struct conv_axis *a, int64_t n)
+/* A packed panel too large for the second cache is read once per block: then larger blocks are better. */
+static int64_t block_limit(const struct direct *q)
 {
-    return (n - 1) * a->step_in + a->high - a->low + 1;
-}
-
-static int64_t dest_count(const struct conv_axis *a)
-{
-    return ceil_div(a->dest, a->step_out);
-}
-
-static int64_t block_elements(const struct direct *q)
-{
-    int64_t count = q->depth * source_extent(&q->axis[2], q->block[2]);
-
-    for (int i = 0; i < 2; i++) {
-        const int64_t extent = source_extent(&q->axis[i], q->block[i]);
-        count *= q->axis[i].outside ? extent : min64(extent, q->axis[i].source);
-    }
-    return count;
-}
-
-static void block_grow(struct direct *q, int axis, int64_t max, int64_t limit)
-{
-    while (q->block[axis] < max) {
-        q->block[axis]++;
-        if (block_elements(q) > limit) {
-            q->block[axis]--;
-            return;
-        }
-    }
-}
-
-/* As many positions as keep the source block near BLOCK_BYTES: whole rows first, then rows, then planes. A
- * packed panel too large for the second cache is read once per block: then larger blocks are better. */
-static void block_choose(struct direct *q)
-{
-    enum {
-        BLOCK_BYTES = 384 << 10,
-        PANEL_BYTES = 512 << 10,
-        ROWS = 8,
-        ROWS_MAX = 16,
-        PLANES_MAX = 8,
-        WIDTH_MIN = 64
-    };
+    enum { PANEL_BYTES = 512 << 10 };
     /* of no instruction set's width, because the block says which positions pass together */
     const int64_t panel = q->taps * q->depth * 2 * LANES * (int64_t)sizeof(REAL);
-    const int64_t limit = (panel > PANEL_BYTES ? 3 * BLOCK_BYTES : BLOCK_BYTES) / (int64_t)sizeof(REAL);
-    const int64_t count[3] = {dest_count(&q->axis[0]), dest_count(&q->axis[1]), dest_count(&q->axis[2])};
-    int64_t *b = q->block;
 
-    b[0] = 1;
-    b[1] = min64(ROWS, count[1]);
-    b[2] = count[2];
-    while (b[1] > 1 && block_elements(q) > limit)
-        b[1] /= 2;
-    while (b[2] > WIDTH_MIN && block_elements(q) > limit)
-        b[2] = ceil_div(b[2], 2);
-    block_grow(q, 1, min64(ROWS_MAX, count[1]), limit);
-    block_grow(q, 0, min64(PLANES_MAX, count[0]), limit);
-    for (int i = 0; i < 3; i++) {
-        q->blocks[i] = ceil_div(count[i], b[i]);
-        b[i] = ceil_div(count[i], q->blocks[i]);
-        q->blocks[i] = ceil_div(count[i], b[i]);
-    }
+    return (panel > PANEL_BYTES ? 3 * CONV_BLOCK_BYTES : CONV_BLOCK_BYTES) / (int64_t)sizeof(REAL);
 }
 
 /* A part of a panel's taps if all of them would not stay in the second cache beside the source block. */
@@ -130,14 +74,14 @@ static void direct_plan(struct direct *q, const struct conv_shape *s, enum conv_
     q->cols = dir == CONV_DX ? s->ci : s->co;
     q->panels = ceil_div(q->cols, TILE_COLS);
     q->taps = conv_taps(s);
-    block_choose(q);
+    q->blocks = conv_blocks_choose(q->axis, q->depth, block_limit(q));
     taps_choose(q);
     /* few blocks: let several tasks share one, each with its own copy and some of the panels */
-    const int64_t tasks = s->n * q->blocks[0] * q->blocks[1] * q->blocks[2];
+    const int64_t tasks = s->n * q->blocks.count[0] * q->blocks.count[1] * q->blocks.count[2];
     q->panel_parts = threads == 1 ? 1 : max64(1, min64(q->panels, ceil_div(4 * threads, tasks)));
 
     q->list_bytes = list_bytes(q->taps);
-    q->block_bytes = work_bytes(block_elements(q));
+    q->block_bytes = work_bytes(conv_blocks_elements(&q->blocks, q->axis, q->depth));
     q->thread_bytes = 2 * q->list_bytes + q->block_bytes;
     q->bias_bytes = work_bytes(q->panels * TILE_COLS);
     q->packed_bytes = s->packed ? 0 : work_bytes(q->panels * TILE_COLS * q->taps * q->depth);
@@ -268,10 +212,10 @@ static void block_range(const struct direct *q, struct block *b, int i, int64_t 
 {
     const struct conv_axis *a = &q->axis[i];
 
-    b->t0[i] = index * q->block[i];
-    b->t1[i] = min64(b->t0[i] + q->block[i], dest_count(a));
+    b->t0[i] = index * q->blocks.size[i];
+    b->t1[i] = min64(b->t0[i] + q->blocks.size[i], conv_dest_count(a));
     int64_t range[2] = {b->t0[i] * a->step_in + a->low, 0};
-    range[1] = range[0] + source_extent(a, b->t1[i] - b->t0[i]);
+    range[1] = range[0] + conv_source_extent(a, b->t1[i] - b->t0[i]);
     if (i < 2)
         conv_axis_clip(a, range);
     b->s0[i] = range[0];
@@ -304,7 +248,7 @@ static bool reads_once(const struct direct *q)
 {
     const int64_t *pad = q->s->pad;
 
-    return q->taps == 1 && !pad[0] && !pad[1] && !pad[2] && dest_count(&q->axis[2]) <= q->axis[2].source;
+    return q->taps == 1 && !pad[0] && !pad[1] && !pad[2] && conv_dest_count(&q->axis[2]) <= q->axis[2].source;
 }
 
 static void block_load(const struct direct *q, struct block *b)
@@ -487,8 +431,8 @@ static void task_run(const struct direct *q, int64_t task)
     b.panel1 = q->panels * (task % q->panel_parts + 1) / q->panel_parts;
     task /= q->panel_parts;
     for (int i = 2; i >= 0; i--) {
-        block_range(q, &b, i, task % q->blocks[i]);
-        task /= q->blocks[i];
+        block_range(q, &b, i, task % q->blocks.count[i]);
+        task /= q->blocks.count[i];
     }
     b.n = task;
     block_load(q, &b);
@@ -516,7 +460,7 @@ void conv_direct_run(const struct conv_shape *s, enum conv_dir dir, const struct
         q.bias = b->work;
         pack_bias(q.bias, b->bias, q.cols);
     }
-    const int64_t tasks = s->n * q.blocks[0] * q.blocks[1] * q.blocks[2] * q.panel_parts;
+    const int64_t tasks = s->n * q.blocks.count[0] * q.blocks.count[1] * q.blocks.count[2] * q.panel_parts;
 #pragma omp parallel num_threads(b->threads)
     {
         if (!s->packed)
