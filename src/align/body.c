@@ -176,6 +176,7 @@ enum err body_noise(double *sigma, const float *hu, const uint8_t *mask, const i
     int64_t step[3] = {1, size[0], size[0] * size[1]}, n = 0, kept = 0;
     size_t room = (size_t)((size[0] / 2 + 1) * (size[1] / 2 + 1) * (size[2] / 2 + 1));
     float *r = mem_new(room, sizeof *r), *gradient = mem_new(room, sizeof *gradient), *sorted, limit;
+    enum err err;
 
     if (!r || !gradient) {
         mem_free(r);
@@ -198,8 +199,9 @@ enum err body_noise(double *sigma, const float *hu, const uint8_t *mask, const i
                 r[kept++] = r[i];
         *sigma = 1.4826 * (double)select_float(r, kept, kept / 2) / sqrt(gain);
     }
+    err = n && !sorted ? ERR_MEMORY : ERR_OK;
     mem_free(r);
     mem_free(gradient);
     mem_free(sorted);
-    return n && !sorted ? ERR_MEMORY : ERR_OK;
+    return err;
 }

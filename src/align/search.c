@@ -122,6 +122,7 @@ enum err search_translation(struct search_result *out, const struct search_side 
     int64_t f = body_count(fixed), m = body_count(moving), rows, lowest = INT32_MAX, highest = INT32_MIN;
     const int64_t *n = moving->f->at.size;
     int64_t count = lattice_count(&fixed->f->at);
+    enum err err;
 
     *out = (struct search_result){.kept = true};
     map = lattice_map(&fixed->f->at, &identity, &moving->f->at);
@@ -137,11 +138,12 @@ enum err search_translation(struct search_result *out, const struct search_side 
     s.lowest = -highest; /* the top fixed slice on the lowest moving slice */
     rows = (n[2] - lowest + highest) * ACROSS;
     s.cost = mem_new((size_t)(rows * ACROSS), sizeof *s.cost);
-    if (s.cost) {
+    err = s.cost ? ERR_OK : ERR_MEMORY;
+    if (!err) {
         par_for(rows, search_row, &s);
         choose(out, &s, &map, rows);
     }
     mem_free(s.base);
     mem_free(s.cost);
-    return s.cost ? ERR_OK : ERR_MEMORY;
+    return err;
 }

@@ -16,10 +16,6 @@ static struct alignment aligned(const struct volume *fixed, const struct volume 
     return a;
 }
 
-struct map {
-    float *phi;
-};
-
 static float *displacement(const struct alignment *a)
 {
     size_t n = 3 * (size_t)velocity_nodes(&a->velocity);
