@@ -76,7 +76,7 @@ static void a_wrong_table_position_is_found(void **state)
 
 int main(void)
 {
-    static struct bar n = {"noncontrast", 2.0, 5.0, 1.4, 0.96}, a = {"arterial", 1.6, 4.0, 1.4, 0.96};
+    static struct bar n = {"noncontrast", 2.0, 5.0, 1.4, 0.96}, a = {"arterial", 1.8, 4.0, 1.4, 0.96};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate(bars, &n),
         cmocka_unit_test_prestate(bars, &a),
