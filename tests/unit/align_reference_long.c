@@ -1,6 +1,7 @@
 /* The bars of registration.md section 14 on the reference pair at full size. The noise is another draw than
  * the specification's, and the 95th percentile depends on it: 3.4 to 4.6 mm over four draws (3.7 on the
- * specification's own, whose bar is 4). */
+ * specification's own, whose bar is 4). Arterial: 1.60 mm in the liver, 1.43 on the specification's draw,
+ * whose bar is 1.6. */
 #include "reference_case.h"
 
 static struct grid full(void)
