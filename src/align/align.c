@@ -25,6 +25,9 @@ void alignment_free(struct alignment *a)
     *a = (struct alignment){0};
 }
 
+/* Millimetres; what lies beyond is a wrong unit rather than a scan. */
+static const double spacing_least = 0.05, spacing_most = 20;
+
 static enum err check_image(const struct volume *v, const char *which)
 {
     for (int a = 0; a < 3; a++)
@@ -35,6 +38,14 @@ static enum err check_image(const struct volume *v, const char *which)
                 "along every axis",
                 which, (long long)v->grid.dims[0], (long long)v->grid.dims[1], (long long)v->grid.dims[2],
                 (int)SLICES_LEAST);
+    for (int a = 0; a < 3; a++)
+        if (!(v->grid.spacing[a] >= spacing_least && v->grid.spacing[a] <= spacing_most))
+            return err_set(
+                ERR_INPUT,
+                "the %s image has voxels of %g x %g x %g mm: registration takes %g to %g mm; correct "
+                "the file's voxel size or its unit",
+                which, v->grid.spacing[0], v->grid.spacing[1], v->grid.spacing[2], spacing_least,
+                spacing_most);
     return ERR_OK;
 }
 

@@ -12,7 +12,7 @@ extern const char *const verdict_names[]; /* "pass", "warn", "fail", NULL */
 struct liver_overlap {
     bool known;
     double dice[2], hd95[2], distance[2]; /* before, after; the latter mm */
-    double volume_ratio;                  /* moving over fixed */
+    double volume_ratio;                  /* moving over fixed, of what both images show */
 };
 
 struct verdict_input {

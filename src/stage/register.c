@@ -81,17 +81,29 @@ void registration_free(struct registration *r)
     *r = (struct registration){0};
 }
 
-static double mask_volume(const struct volume *v)
+/* Moving over fixed volume of what both images show of the liver: that the field of view of one cuts it is no
+ * difference. The moving mask under t, each voxel as large as t makes it. */
+static enum err volume_ratio(double *ratio, const struct transform *t, const struct volume *fixed,
+                             const struct volume *moved, const struct volume *seen)
 {
-    const uint8_t *p = v->data;
-    int64_t count = 0;
+    const uint8_t *f = fixed->data, *m = moved->data, *inside = seen->data;
+    struct mapper_tally tally = {0};
+    double moving = 0, here = 0;
+    struct volume *det = NULL;
+    const float *d;
 
-    for (int64_t i = 0, n = grid_count(&v->grid); i < n; i++)
-        count += p[i] != 0;
-    return (double)count * v->grid.spacing[0] * v->grid.spacing[1] * v->grid.spacing[2];
+    TRY(warp_jacobian(&det, t, &fixed->grid, &tally));
+    d = det->data;
+    for (int64_t i = 0, n = grid_count(&fixed->grid); i < n; i++) {
+        moving += m[i] ? (double)d[i] : 0;
+        here += f[i] && inside[i];
+    }
+    *ratio = here > 0 ? moving / here : 0;
+    volume_free(det);
+    return ERR_OK;
 }
 
-/* How far the fixed mask's surface lies from the moving one's under t. */
+/* How far the fixed mask's surface lies from the moving one's under t; `when`: 0 before, 1 after. */
 static enum err compare_under(struct liver_overlap *out, int when, const struct transform *t,
                               const struct register_images *in)
 {
@@ -99,12 +111,15 @@ static enum err compare_under(struct liver_overlap *out, int when, const struct 
     struct warp w = {.t = t, .in = in->moving_liver, .to = g, .how = WARP_LABELS};
     struct mapper_tally tally = {0};
     struct surface_distance d;
-    struct volume *moved = NULL;
+    struct volume *moved = NULL, *seen = NULL;
     enum err err;
 
-    TRY(warp_volume(&moved, NULL, &w, &tally));
+    TRY(warp_volume(&moved, &seen, &w, &tally));
     err = surface_compare(&d, in->fixed_liver->data, moved->data, g->dims, g->spacing);
+    if (!err && when == 1)
+        err = volume_ratio(&out->volume_ratio, t, in->fixed_liver, moved, seen);
     volume_free(moved);
+    volume_free(seen);
     TRY(err);
     out->dice[when] = d.dice;
     out->hd95[when] = d.p95;
@@ -115,18 +130,13 @@ static enum err compare_under(struct liver_overlap *out, int when, const struct 
 enum err register_liver(struct registration *r, const struct register_images *in)
 {
     struct transform *identity = NULL;
-    double fixed;
     enum err err;
 
     if (!in->fixed_liver || !in->moving_liver)
         return ERR_OK;
-    fixed = mask_volume(in->fixed_liver);
-    if (!(fixed > 0))
-        return err_set(ERR_INPUT, "the fixed image's liver mask is empty");
     TRY(transform_new(&identity, &in->fixed->grid, &in->moving->grid));
     TRY_OR(done, compare_under(&r->liver, 0, identity, in));
     TRY_OR(done, compare_under(&r->liver, 1, r->transform, in));
-    r->liver.volume_ratio = mask_volume(in->moving_liver) / fixed;
     r->liver.known = true;
 done:
     transform_free(identity);

@@ -26,6 +26,34 @@ static enum err load_mask(struct volume **out, const char *path, const struct re
     return path ? nifti_load_labels(out, path, &job->read, notes) : ERR_OK;
 }
 
+/* A mask that says nothing would be passed over in silence. A data set's label may well be without. */
+static enum err check_mask(const struct volume *mask, const char *path, const struct volume *image,
+                           const char *image_path)
+{
+    const uint8_t *p;
+    int64_t i = 0, n;
+
+    if (!mask)
+        return ERR_OK;
+    p = mask->data;
+    n = grid_count(&mask->grid);
+    while (i < n && !p[i])
+        i++;
+    if (i == n)
+        return err_set(ERR_INPUT, "%s: the mask is empty; leave it out, or name another", path);
+    if (!(grid_overlap(&mask->grid, &image->grid) > 0))
+        return err_set(ERR_INPUT, "%s: the mask lies beside the image %s; make one on the image's grid", path,
+                       image_path);
+    return ERR_OK;
+}
+
+static enum err check_masks(const struct pair_files *p, const struct register_job *job)
+{
+    TRY(check_mask(p->fixed_liver, job->fixed_liver, p->fixed, job->fixed));
+    TRY(check_mask(p->moving_liver, job->moving_liver, p->moving, job->moving));
+    return check_mask(p->lesion, job->lesion, p->fixed, job->fixed);
+}
+
 static void keep_value(struct volume *mask, int value)
 {
     uint8_t *p = mask->data;
@@ -43,7 +71,7 @@ static enum err load(struct pair_files *p, const struct register_job *job, struc
     TRY(load_mask(&p->lesion, job->lesion, job, notes));
     if (p->lesion && job->lesion_value)
         keep_value(p->lesion, job->lesion_value);
-    return ERR_OK;
+    return job->key ? ERR_OK : check_masks(p, job);
 }
 
 /* Where a picture lies: plane REGISTER_PLANES is the montage. */

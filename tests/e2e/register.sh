@@ -38,6 +38,12 @@ for f in imagesTr/hcc005_0001.nii.gz transforms/hcc005_0001.d4m; do
 done
 [ -z "$(find killed -name '*.tmp*')" ] || fail "temporary files are left"
 
+# one pair: masks that say nothing are refused; a liver that a field of view cuts is no difference in volume
+one="register --fixed data/imagesTr/hcc005_0002.nii.gz --moving data/imagesTr/hcc005_0002.nii.gz -o one $fast"
+expect 3 'voxels.*are no labels|values that are no labels' "$d4m" $one --fixed-liver data/imagesTr/hcc005_0001.nii.gz
+expect 0 'pass' "$d4m" $one --fixed-liver data/labelsTr/hcc005.nii.gz --moving-liver data/labelsTr/hcc005.nii.gz
+expect 0 '"volume_ratio": (1\.0|1,|0\.99)' cat one/verdict.json
+
 # training registers by itself and goes on with what register left
 expect 0 '' "$d4m" train segmenter -d data -w trained --preset demo --epochs 1 --iterations 1 --set spacing=8 --set patch=16 \
     --set stages=3 --set features=8 --set features_max=16 --set convs=1 --set convs_decoder=1 --set val_iterations=1

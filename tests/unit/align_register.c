@@ -291,6 +291,8 @@ static void what_cannot_be_registered_is_refused(void **state)
     for (int64_t i = 0; i < grid_count(&g); i++)
         ((int16_t *)air->data)[i] = -1000;
     assert_err(align_run(&a, v, air, &quick), ERR_INPUT, "no body");
+    air->grid.spacing[1] = 500; /* micrometres taken for millimetres, say */
+    assert_err(align_run(&a, v, air, &quick), ERR_INPUT, "voxels of 4 x 500 x 4 mm");
     assert_err(align_run(&a, v, v, &stopped), ERR_STOPPED, "interrupted");
     volume_free(v);
     volume_free(air);
