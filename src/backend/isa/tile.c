@@ -207,12 +207,14 @@ void tile_column(const struct tile *t, int64_t rows, int cols, const REAL *a, co
 {
     const int vectors = (cols + VEC_LANES - 1) / VEC_LANES, last = cols - (vectors - 1) * VEC_LANES;
     const bool row_form = t->a_step == 1;
-    const int64_t most = rows_most[vectors - 1][row_form], count = (rows + most - 1) / most;
-    int64_t r = 0;
+    const uint32_t most = (uint32_t)rows_most[vectors - 1][row_form]; /* 32 bits divide much faster */
+    const uint32_t count = ((uint32_t)rows + most - 1) / most;
+    uint32_t r = 0;
 
-    for (int64_t i = 0; i < count; i++) {
-        const int64_t height = (rows - r + count - i - 1) / (count - i);
-        ahead_fetch(&t->ahead, i, count);
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t height = ((uint32_t)rows - r + count - i - 1) / (count - i);
+        if (t->ahead.rows)
+            ahead_fetch(&t->ahead, i, count);
         blocks[vectors - 1][height - 1][row_form](t, last, a + r * t->a_row, b, c + r * t->c_row);
         r += height;
     }

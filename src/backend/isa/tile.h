@@ -64,7 +64,7 @@ bool tile_may_stream(const REAL *c, int64_t c_row, int64_t cols, int64_t element
 /* How many panels, 1 or 2, a block of so many rows had better take if cols are left: the third vector is not
  * left alone, and few rows alone would wait for their own sums. */
 int tile_panels(int64_t rows, int64_t cols);
-/* Any number of rows, in blocks of nearly equal height; cols 1..2*TILE_COLS. */
+/* Any number of rows below 2^31, in blocks of nearly equal height; cols 1..2*TILE_COLS. */
 void tile_column(const struct tile *t, int64_t rows, int cols, const REAL *a, const REAL *b, REAL *c);
 
 #endif
