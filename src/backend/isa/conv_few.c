@@ -193,34 +193,40 @@ static void stretch_multiply(const struct few *q, const struct stretch *r)
                      .c_row = q->pitch};
 
     for (int64_t j = 0, take; j < q->panels; j += take) {
-        const int64_t left = q->cols - j * TILE_COLS;
+        /* whole vectors: the columns behind the last one are zeros */
+        const int64_t left = ceil_div(q->cols - j * TILE_COLS, VEC_LANES) * VEC_LANES;
         take = tile_panels(r->u1 - r->u0, left);
         tile_column(&t, r->u1 - r->u0, (int)min64(left, take * TILE_COLS), q->copies ? r->copy : q->source,
                     q->packed + j * panel_size, r->products + j * TILE_COLS);
     }
 }
 
-/* sum[m] += the products of tap i for the destination column t; lanes behind the channels hold anything */
-ALWAYS_INLINE void tap_add(const struct few *q, const struct stretch *r, int64_t t, int64_t i,
-                           REAL sum[CHANNELS_MAX])
+/* All channels of a voxel: one operation of the compiler's, in one register or two. */
+typedef REAL voxel __attribute__((vector_size(CHANNELS_MAX * sizeof(REAL))));
+
+/* sum += the products of tap i for the destination column t; lanes behind the channels hold anything */
+ALWAYS_INLINE void tap_add(const struct few *q, const struct stretch *r, int64_t t, int64_t i, voxel *sum)
 {
     const int64_t u = t + q->w.off0 + i * q->w.off_step;
-    const REAL *from = r->products + (u - r->u0) * q->pitch + i * q->channels;
+    voxel products;
 
-    if (u >= r->u0 && u < r->u1)
-        for (int c = 0; c < CHANNELS_MAX; c++)
-            sum[c] += from[c];
+    if (u < r->u0 || u >= r->u1)
+        return;
+    memcpy(&products, r->products + (u - r->u0) * q->pitch + i * q->channels, sizeof products);
+    *sum += products;
 }
 
 /* y[t] = the sum of its taps' products, in order, taps outside the source left out; then the bias. */
 static void stretch_add(const struct few *q, const struct stretch *r, REAL *dest)
 {
     for (int64_t t = r->t0; t < r->t1; t++, dest += q->dest_pitch) {
-        REAL sum[CHANNELS_MAX] = {0};
+        voxel sum = {0};
+        REAL out[CHANNELS_MAX];
         for (int64_t i = 0; i < q->w.taps; i++)
-            tap_add(q, r, t, i, sum);
+            tap_add(q, r, t, i, &sum);
+        memcpy(out, &sum, sizeof out);
         for (int64_t c = 0; c < q->channels; c++)
-            dest[c] = sum[c] + (q->bias ? q->bias[c] : 0);
+            dest[c] = out[c] + (q->bias ? q->bias[c] : 0);
     }
 }
 
