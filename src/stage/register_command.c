@@ -159,8 +159,7 @@ static enum err run_dataset(const struct cli *cli, const struct register_cfg *c)
     TRY_OR(done, register_dataset(&tally, list, &set, cli->notes));
     TRY_OR(done, print_tally(cli, &tally, c->work));
     if (tally.failures.len)
-        err = err_set(ERR_CASES, "%zu phases were not registered: %s",
-                      tally.verdict[VERDICT_FAIL] + tally.unfit, tally.failures.s);
+        err = err_set(ERR_CASES, "these were not registered or not completed: %s", tally.failures.s);
 done:
     str_free(&tally.failures);
     case_list_free(list);

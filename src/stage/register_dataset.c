@@ -295,8 +295,13 @@ static enum err register_files(struct run *r, struct case_files *c)
                         record ? json_string_value(json_object_get(record, "verdict")) : "");
         json_decref(record);
     }
-    if (!err && r->set->whole)
-        err = complete_case(r, c);
+    if (err || !r->set->whole)
+        return err;
+    err = complete_case(r, c);
+    if (is_phase_fault(err)) { /* a label on another grid, say: the other cases go on */
+        str_addf(&r->tally->failures, "%s%s: %s", r->tally->failures.len ? "; " : "", c->name, err_text());
+        err = str_status(&r->tally->failures);
+    }
     return err;
 }
 

@@ -58,4 +58,11 @@ head -c 5000 data/imagesTr/hcc005_0001.nii.gz >data/imagesTr/hcc005_0000.nii.gz
 expect 5 'hcc005_0000' "$d4m" register -d data -w work $fast
 expect 0 '"verdict": "unfit"' cat $of/verdict.json
 [ ! -e $of/imagesTr/hcc005_0000.nii.gz ] || fail "an image of a damaged phase"
+# nor does a label on another grid than its case's: the phases are there, the exit code tells
+expect 0 '' "$d4m" transform apply "$from/labelsTr/hcc005.nii.gz" -t $of/transforms/hcc005_0001.d4m --inverse \
+    -o data/labelsTr/hcc005.nii.gz
+rm data/imagesTr/hcc005_0000.nii.gz
+expect 5 'hcc005: .*grid' "$d4m" register -d data -w bad_label --spacing 6
+[ -s bad_label/registered/imagesTr/hcc005_0001.nii.gz ] || fail "a bad label stopped the registration"
+expect 0 '"complete": true' cat bad_label/registered/verdict.json
 exit 0
