@@ -168,7 +168,7 @@ static enum err register_phase(json_t **record, struct run *r, struct case_files
                                .force = s->force,
                                .how = s->how,
                                .command_line = s->command_line};
-    char key[17];
+    char key[17] = "";
     enum verdict verdict;
     enum err err;
 
