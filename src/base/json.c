@@ -376,6 +376,15 @@ json_t *json_number(double v)
     return isfinite(v) ? json_real(v) : json_null();
 }
 
+json_t *json_numbers(const double *v, int n)
+{
+    json_t *a = json_array();
+
+    for (int i = 0; a && i < n; i++)
+        json_array_append_new(a, json_number(v[i]));
+    return a;
+}
+
 enum err json_get(const json_t *o, const char *what, const char *key, json_t **v)
 {
     json_t *found;

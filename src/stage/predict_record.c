@@ -6,23 +6,14 @@
 
 enum { KEYS = 17 /* of a complete record: fewer are there when memory ran out on the way */ };
 
-static json_t *numbers(const double *v, int n)
-{
-    json_t *a = json_array();
-
-    for (int i = 0; a && i < n; i++)
-        json_array_append_new(a, json_number(v[i]));
-    return a;
-}
-
 static json_t *grid_json(const struct grid *g)
 {
     json_t *affine = json_array();
 
     for (int i = 0; affine && i < 3; i++)
-        json_array_append_new(affine, numbers(g->affine[i], 4));
+        json_array_append_new(affine, json_numbers(g->affine[i], 4));
     return json_pack("{s:[I,I,I], s:o, s:o}", "dims", (json_int_t)g->dims[0], (json_int_t)g->dims[1],
-                     (json_int_t)g->dims[2], "spacing_mm", numbers(g->spacing, 3), "affine", affine);
+                     (json_int_t)g->dims[2], "spacing_mm", json_numbers(g->spacing, 3), "affine", affine);
 }
 
 /* Which phases were there, which of them every channel showed, and where they came from. */
