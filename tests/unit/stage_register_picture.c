@@ -1,5 +1,6 @@
 /* Pictures of registrations: what the panels show of a known shift, and files that are what they say. */
 #include "test.h"
+#include "leak.h"
 
 #include "base/mem.h"
 #include "stage/register_plane.h"
