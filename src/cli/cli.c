@@ -228,6 +228,9 @@ static enum err dispatch(struct session *s, int argc, char **argv)
         return ERR_OK;
     }
     s->command = cli_find(s->table, argc - skip, argv + skip, &words);
+    if (!s->command && (help || asks_help(argc - skip, argv + skip)) &&
+        cli_help_group(s->table, argv[skip], &b))
+        return print_text(&b);
     if (!s->command)
         return unknown_verb(s->table, argc - skip, argv + skip);
     if (help || asks_help(argc - skip - words, argv + skip + words)) {

@@ -15,6 +15,8 @@ extern const struct cfg_table cli_common_table;
 const struct command *cli_find(const struct command *const *table, int count, char *const word[], int *words);
 /* Help of one verb, and the list of verbs, appended to out. */
 void cli_help_verb(const struct command *c, struct str *out);
+/* The verbs that begin with the word `group`, a line each; false if there is none. */
+bool cli_help_group(const struct command *const *table, const char *group, struct str *out);
 void cli_help_list(const struct command *const *table, struct str *out);
 
 #endif

@@ -18,16 +18,32 @@ void cli_help_verb(const struct command *c, struct str *out)
     cfg_help(cli_common_table, out);
 }
 
-void cli_help_list(const struct command *const *table, struct str *out)
+/* Lists the verbs, or those whose first of several words is `group`; returns how many. */
+static int list(const struct command *const *table, const char *group, struct str *out)
 {
-    size_t width = 0;
+    size_t width = 0, n = group ? strlen(group) : 0;
+    int count = 0;
 
-    str_add(out, "d4m: multiphase liver tumour segmentation on the CPU. Research use only.\n\n");
     for (size_t i = 0; table[i]; i++)
         if (strlen(table[i]->name) > width)
             width = strlen(table[i]->name);
     for (size_t i = 0; table[i]; i++)
-        str_addf(out, "  %-*s  %s\n", (int)width, table[i]->name, table[i]->summary);
+        if (!group || (!strncmp(table[i]->name, group, n) && table[i]->name[n] == ' ')) {
+            str_addf(out, "  %-*s  %s\n", (int)width, table[i]->name, table[i]->summary);
+            count++;
+        }
+    return count;
+}
+
+bool cli_help_group(const struct command *const *table, const char *group, struct str *out)
+{
+    return list(table, group, out) > 0;
+}
+
+void cli_help_list(const struct command *const *table, struct str *out)
+{
+    str_add(out, "d4m: multiphase liver tumour segmentation on the CPU. Research use only.\n\n");
+    (void)list(table, NULL, out);
     str_add(out, "\nd4m VERB --help shows an example and the options; d4m --version the version.\n");
 }
 

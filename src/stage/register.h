@@ -18,6 +18,7 @@ struct register_images {
 struct register_options {
     enum refine_preset preset;
     double spacing;                  /* of the working grid, mm; 0: 2 */
+    uint64_t memory;                 /* bytes that may be used; 0: what the machine offers */
     const struct progress *progress; /* may be NULL */
     atomic_int *stop;                /* may be NULL */
 };
@@ -59,7 +60,9 @@ struct register_job {
     const char *command_line;
     const char *key; /* kept in the record, or NULL */
 };
-/* Removes what an earlier run left, registers, writes; the record comes last. *verdict: of the pair. */
+/* Removes what an earlier run left, registers, writes; the record comes last, and a run that fails leaves
+ * nothing. ERR_MEMORY, with both numbers, if the geometry alone says that it would not fit. *verdict: of the
+ * pair. */
 MUST_USE enum err register_pair(enum verdict *verdict, json_t **record, const struct register_job *job,
                                 struct notes *notes);
 

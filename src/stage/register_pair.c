@@ -3,6 +3,7 @@
 #include "align/transform_file.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/mem.h"
 #include "stage/register.h"
 #include "stage/register_picture.h"
 #include <unistd.h>
@@ -85,22 +86,22 @@ static enum err picture_path(struct str *path, const char *start, int plane)
     return str_status(path);
 }
 
-static enum err clear_pictures(const char *start)
+static void remove_results(const struct register_job *job)
 {
-    enum err err = ERR_OK;
+    const char *out[] = {job->record, job->image, job->valid, job->map};
 
-    for (int k = 0; !err && k <= REGISTER_PLANES; k++) {
+    for (size_t i = 0; i < sizeof out / sizeof *out; i++)
+        (void)unlink(out[i]);
+    for (int k = 0; job->picture && k <= REGISTER_PLANES; k++) {
         struct str path;
 
-        err = picture_path(&path, start, k);
-        if (!err)
+        if (!picture_path(&path, job->picture, k))
             (void)unlink(path.s);
         str_free(&path);
     }
-    return err;
 }
 
-/* Results of an earlier run must not pass for this one's. */
+/* Results of an earlier run must not pass for this one's, nor replace an input. */
 static enum err clear(const struct register_job *job)
 {
     const char *out[] = {job->record, job->image, job->valid, job->map};
@@ -111,9 +112,8 @@ static enum err clear(const struct register_job *job)
             if (in[k] && file_same(in[k], out[i]))
                 return err_set(ERR_USAGE, "the result %s would replace the input %s: choose another -o",
                                out[i], in[k]);
-    for (size_t i = 0; i < sizeof out / sizeof *out; i++)
-        (void)unlink(out[i]);
-    return job->picture ? clear_pictures(job->picture) : ERR_OK;
+    remove_results(job);
+    return ERR_OK;
 }
 
 static enum err write_image(const struct registration *r, const struct pair_files *p,
@@ -219,6 +219,32 @@ static enum err write_results(json_t **record, const struct registration *r, con
     return err;
 }
 
+/* From the headers: both images, what registration takes, or the registered image and its mask. */
+static enum err fits(const struct register_job *job)
+{
+    struct volume *f = NULL, *m = NULL;
+    uint64_t have = job->options.memory ? job->options.memory : mem_available(), need, run, write;
+    enum err err;
+
+    TRY_OR(done, nifti_load_grid(&f, job->fixed, &job->read, NULL));
+    TRY_OR(done, nifti_load_grid(&m, job->moving, &job->read, NULL));
+    run = align_memory(&f->grid, &m->grid, job->options.spacing).peak;
+    write = 3 * (uint64_t)grid_count(&f->grid);
+    need =
+        2 * ((uint64_t)grid_count(&f->grid) + (uint64_t)grid_count(&m->grid)) + (run > write ? run : write);
+    if (nifti_load_bytes(m, VOXEL_I16) + 2 * (uint64_t)grid_count(&f->grid) > need)
+        need = nifti_load_bytes(m, VOXEL_I16) + 2 * (uint64_t)grid_count(&f->grid);
+    if (need > have)
+        err = err_set(
+            ERR_MEMORY,
+            "it needs %.2f GB of memory, %.2f GB may be used: raise --mem, or use a coarser --spacing",
+            (double)need / 1e9, (double)have / 1e9);
+done:
+    volume_free(f);
+    volume_free(m);
+    return err;
+}
+
 enum err register_pair(enum verdict *verdict, json_t **record, const struct register_job *job,
                        struct notes *notes)
 {
@@ -228,6 +254,7 @@ enum err register_pair(enum verdict *verdict, json_t **record, const struct regi
     enum err err;
 
     TRY(clear(job));
+    TRY_OR(done, fits(job));
     TRY_OR(done, load(&p, job, notes));
     images = (struct register_images){p.fixed, p.moving, p.fixed_liver, p.moving_liver, p.lesion};
     TRY_OR(done, register_images(&r, &images, &job->options));
@@ -239,5 +266,9 @@ enum err register_pair(enum verdict *verdict, json_t **record, const struct regi
 done:
     registration_free(&r);
     pair_free(&p);
-    return err ? err_while(err, "registering %s", job->moving) : ERR_OK;
+    if (!err)
+        return ERR_OK;
+    err = err_while(err, "registering %s", job->moving);
+    remove_results(job);
+    return err;
 }

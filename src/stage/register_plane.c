@@ -6,45 +6,93 @@
 
 enum { BODY_HU = -200 };
 
-/* Sum of indices over the voxels that count, and their number. */
-static double sum_indices(const struct volume *v, bool labels, double sum[3])
+/* Which of the fixed image's voxels the centre is of: the liver's, or the body's where the moving image shows
+ * it too (all of it if `map` is NULL). */
+struct counting {
+    const struct register_picture *p;
+    const struct mapper *map; /* fixed mm -> moving index */
+    int64_t step;
+};
+
+static bool counts(const struct counting *k, const struct volume *v, const int64_t at[3])
 {
-    const int64_t *n = v->grid.dims;
-    double count = 0;
+    const int64_t *n = v->grid.dims, i = (at[2] * n[1] + at[1]) * n[0] + at[0];
+    const double index[3] = {(double)at[0], (double)at[1], (double)at[2]};
+    double mm[3], to[3];
+    struct mapper_tally tally = {0};
+    bool inside = true;
 
-    sum[0] = sum[1] = sum[2] = 0;
-    for (int64_t z = 0; z < n[2]; z++)
-        for (int64_t y = 0; y < n[1]; y++)
-            for (int64_t x = 0; x < n[0]; x++) {
-                int64_t i = (z * n[1] + y) * n[0] + x;
-
-                if (labels ? !((const uint8_t *)v->data)[i] : ((const int16_t *)v->data)[i] <= BODY_HU)
-                    continue;
-                sum[0] += (double)x;
-                sum[1] += (double)y;
-                sum[2] += (double)z;
-                count++;
-            }
-    return count;
+    if (k->p->liver)
+        return ((const uint8_t *)v->data)[i] != 0;
+    if (((const int16_t *)v->data)[i] <= BODY_HU)
+        return false;
+    if (k->map) {
+        grid_world(&v->grid, index, mm);
+        mapper_point(k->map, mm, to, &tally);
+        for (int a = 0; a < 3; a++)
+            inside = inside && to[a] >= 0 && to[a] <= (double)(k->p->moving->grid.dims[a] - 1);
+    }
+    return inside;
 }
 
-void register_centre(const struct register_picture *p, const struct grid *ras, double index[3])
+/* Mean index of those, every `step` voxels. False if there is none. */
+static bool mean_index(const struct counting *k, const struct volume *v, double mean[3])
 {
-    const struct volume *v = p->liver ? p->liver : p->fixed;
-    double sum[3], mm[3], inverse[3][4], count = sum_indices(v, p->liver != NULL, sum);
+    const int64_t *n = v->grid.dims;
+    double sum[3] = {0}, count = 0;
+    int64_t at[3];
+
+    for (at[2] = 0; at[2] < n[2]; at[2] += k->step)
+        for (at[1] = 0; at[1] < n[1]; at[1] += k->step)
+            for (at[0] = 0; at[0] < n[0]; at[0] += k->step)
+                if (counts(k, v, at)) {
+                    for (int a = 0; a < 3; a++)
+                        sum[a] += (double)at[a];
+                    count++;
+                }
+    for (int a = 0; a < 3; a++)
+        mean[a] = sum[a] / count;
+    return count > 0;
+}
+
+static enum err find_mean(double mean[3], bool *found, const struct register_picture *p)
+{
+    struct counting k = {.p = p, .step = p->liver ? 1 : 6};
+    struct mapper *map = NULL;
+    struct affine to_index = affine_of_grid(&p->moving->grid);
+    enum err err = ERR_OK;
+
+    if (!p->liver) {
+        TRY(affine_invert(&to_index, &to_index));
+        TRY(mapper_new(&map, p->t, NULL, &to_index));
+    }
+    k.map = map;
+    *found = mean_index(&k, p->liver ? p->liver : p->fixed, mean);
+    mapper_free(map);
+    k.map = NULL;
+    if (!*found)
+        *found = mean_index(&k, p->liver ? p->liver : p->fixed, mean);
+    return err;
+}
+
+enum err register_centre(const struct register_picture *p, const struct grid *ras, double index[3])
+{
+    double mean[3], mm[3], inverse[3][4];
+    bool found;
 
     for (int a = 0; a < 3; a++)
-        index[a] = (double)(ras->dims[a] - 1) / 2;
-    if (!(count > 0) || grid_invert(ras, inverse))
-        return;
-    for (int a = 0; a < 3; a++)
-        sum[a] /= count;
-    grid_world(&v->grid, sum, mm);
+        index[a] = floor((double)(ras->dims[a] - 1) / 2);
+    TRY(grid_invert(ras, inverse));
+    TRY(find_mean(mean, &found, p));
+    if (!found)
+        return ERR_OK;
+    grid_world(p->liver ? &p->liver->grid : &p->fixed->grid, mean, mm);
     for (int a = 0; a < 3; a++) {
         double at = inverse[a][0] * mm[0] + inverse[a][1] * mm[1] + inverse[a][2] * mm[2] + inverse[a][3];
 
         index[a] = round(fmin(fmax(at, 0), (double)(ras->dims[a] - 1)));
     }
+    return ERR_OK;
 }
 
 void register_plane_free(struct register_plane *s)
@@ -66,7 +114,8 @@ struct view {
     double unit[2][3];   /* along across and down, mm -> mm */
 };
 
-static struct view view_make(struct register_plane *s, const struct register_picture *p, int plane)
+static enum err view_make(struct view *out, struct register_plane *s, const struct register_picture *p,
+                          int plane)
 {
     static const int axes[REGISTER_PLANES][3] = {{0, 1, 2}, {0, 2, 1}, {1, 2, 0}};
     struct grid ras = grid_to_ras(&p->fixed->grid);
@@ -74,7 +123,7 @@ static struct view view_make(struct register_plane *s, const struct register_pic
     double centre[3], size[2], step[2];
     struct affine index = {0};
 
-    register_centre(p, &ras, centre);
+    TRY(register_centre(p, &ras, centre));
     for (int i = 0; i < 2; i++)
         size[i] = (double)ras.dims[axes[plane][i]] * ras.spacing[axes[plane][i]];
     s->mm = fmax(size[0], size[1]) / PLANE_SIDE;
@@ -91,7 +140,8 @@ static struct view view_make(struct register_plane *s, const struct register_pic
         for (int a = 0; a < 3; a++)
             v.unit[i][a] = v.to_mm.m[a][axes[plane][i]] / ras.spacing[axes[plane][i]];
     v.to_mm = affine_then(&index, &v.to_mm);
-    return v;
+    *out = v;
+    return ERR_OK;
 }
 
 static enum err allocate(struct register_plane *s, bool liver)
@@ -193,7 +243,7 @@ enum err register_plane_make(struct register_plane *out, const struct register_p
     struct mapper *map = NULL;
     enum err err;
 
-    k.view = view_make(&s, p, plane);
+    TRY(view_make(&k.view, &s, p, plane));
     TRY_OR(failed, index_map(&k.fixed, p->fixed));
     TRY_OR(failed, index_map(&k.moving, p->moving));
     if (p->liver)

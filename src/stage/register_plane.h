@@ -6,8 +6,9 @@
 
 enum { PLANE_SIDE = 300 /* most pixels of a side */ };
 
-/* The centre of the picture's three planes: index on the fixed image's grid in RAS order. */
-void register_centre(const struct register_picture *p, const struct grid *ras, double index[3]);
+/* The centre of the picture's three planes (of the liver, else of the body that both images show): index on
+ * the fixed image's grid in RAS order. */
+MUST_USE enum err register_centre(const struct register_picture *p, const struct grid *ras, double index[3]);
 
 struct register_plane {
     int width, height;

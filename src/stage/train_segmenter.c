@@ -170,7 +170,9 @@ static enum err register_all(struct session *s, const struct prepare_options *re
 {
     const struct register_set set = {.work = s->cfg->work,
                                      .read = read,
-                                     .options = {.progress = s->cli->progress, .stop = s->cli->stop},
+                                     .options = {.memory = (uint64_t)s->cli->common->mem,
+                                                 .progress = s->cli->progress,
+                                                 .stop = s->cli->stop},
                                      .apply = true,
                                      .command_line = s->cli->command_line};
     struct register_tally tally;

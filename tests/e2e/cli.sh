@@ -55,4 +55,6 @@ if [ "$(getconf GNU_LIBC_VERSION)" = "glibc 2.36" ]; then
     newest=$(objdump -T "$d4m" | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -1)
     [ "$(printf '%s\n' "$newest" GLIBC_2.34 | sort -V | tail -1)" = GLIBC_2.34 ] || fail "needs $newest; README says 2.34"
 fi
+expect 0 'transform jacobian' "$d4m" help transform
+expect 0 'bench step' "$d4m" bench --help
 exit 0

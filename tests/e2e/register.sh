@@ -65,4 +65,6 @@ rm data/imagesTr/hcc005_0000.nii.gz
 expect 5 'hcc005: .*grid' "$d4m" register -d data -w bad_label --spacing 6
 [ -s bad_label/registered/imagesTr/hcc005_0001.nii.gz ] || fail "a bad label stopped the registration"
 expect 0 '"complete": true' cat bad_label/registered/verdict.json
+expect 7 'GB.*--mem' "$d4m" register --fixed data/imagesTr/hcc005_0002.nii.gz --moving data/imagesTr/hcc005_0001.nii.gz -o little --mem 20M
+[ -z "$(ls little)" ] || fail "a run without memory leaves files"
 exit 0
