@@ -154,6 +154,7 @@ void judge_reason(struct str *out, const struct finding_row *row)
 {
     for (int i = 0; i < VERDICT_ROWS; i++)
         if (!strcmp(limits[i].name, row->name))
-            str_addf(out, "%s: %s (%.4g; passes from %.4g to %.4g)", row->name, limits[i].meaning, row->value,
-                     row->pass[0], row->pass[1]);
+            str_addf(out, "%s: %s (%.3g; passes %s %.3g)", row->name, limits[i].meaning, row->value,
+                     row->value > row->pass[1] ? "up to" : "from",
+                     row->value > row->pass[1] ? row->pass[1] : row->pass[0]);
 }
