@@ -143,6 +143,31 @@ done:
     return err;
 }
 
+uint64_t register_bytes(const struct volume *fixed, const struct volume *moving, double spacing)
+{
+    uint64_t f = (uint64_t)grid_count(&fixed->grid), m = 2 * (uint64_t)grid_count(&moving->grid);
+    uint64_t load = nifti_load_bytes(moving, VOXEL_I16),
+             run = align_memory(&fixed->grid, &moving->grid, spacing).peak;
+    uint64_t write = 3 * f; /* the registered image and where it is valid */
+
+    run = m + (run > write ? run : write);
+    return 2 * f + (load > run ? load : run);
+}
+
+void register_note_dropped(struct notes *n, const char *path, const char *why)
+{
+    note_add(n, "phase-not-registered",
+             "%s does not fit the reference phase (%s); the phase counts as missing (--no-register places it "
+             "by its "
+             "header)",
+             path, why);
+}
+
+void register_note_unfit(struct notes *n, const char *path, const char *why)
+{
+    note_add(n, "phase-by-header", "%s: not registered: %s", path, why);
+}
+
 void registration_line(struct str *out, const struct registration *r)
 {
     const struct judgement *j = &r->judgement;

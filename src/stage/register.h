@@ -39,6 +39,12 @@ MUST_USE enum err register_images(struct registration *out, const struct registe
 void registration_free(struct registration *r);
 /* Fills r->liver: masks of both images under the map. */
 MUST_USE enum err register_liver(struct registration *r, const struct register_images *in);
+/* Most bytes that registering and resampling take, the images included, from the headers (nifti_load_grid).
+ */
+uint64_t register_bytes(const struct volume *fixed, const struct volume *moving, double spacing);
+/* Notes on a phase that was dropped, and on one that keeps its header's position, with the reason. */
+void register_note_dropped(struct notes *n, const char *path, const char *why);
+void register_note_unfit(struct notes *n, const char *path, const char *why);
 /* The figures, limits and what was done, as verdict.json has them; new reference. */
 MUST_USE enum err registration_json(json_t **out, const struct registration *r);
 /* "pass", or "fail: " and the reasons. */

@@ -56,11 +56,7 @@ static enum err take(struct case_alignment *out, struct case_files *c, int chann
     registration_line(&line, r);
     err = out->record[channel] ? str_status(&line) : err_set(ERR_MEMORY, "out of memory");
     if (!err && r->judgement.verdict == VERDICT_FAIL) {
-        note_add(
-            n, "phase-not-registered",
-            "%s does not fit the reference phase (%s); the phase counts as missing (--no-register places "
-            "it by its header)",
-            c->phase[channel], line.s);
+        register_note_dropped(n, c->phase[channel], line.s);
         c->phase[channel] = NULL;
     } else if (!err) {
         if (r->judgement.verdict == VERDICT_WARN)
@@ -87,7 +83,7 @@ static enum err register_phase(struct case_alignment *out, struct case_files *c,
     if (!err)
         err = register_images(&r, &in, &options);
     if (is_unfit(err)) {
-        note_add(job->notes, "phase-by-header", "%s: not registered: %s", c->phase[channel], err_text());
+        register_note_unfit(job->notes, c->phase[channel], err_text());
         err = ERR_OK;
     } else if (!err) {
         progress_line(job->progress, "%s: %s%s, moved %.1f mm on average", path_base(c->phase[channel]),
@@ -143,18 +139,14 @@ enum err register_case_memory(struct register_case_bytes *b, const struct case_f
         return ERR_OK;
     TRY(nifti_load_grid(&fixed, c->phase[c->reference], &read, NULL));
     for (int i = 0; !err && i < PLAN_MAX_PHASES; i++) {
-        struct align_bytes a;
-        uint64_t load, run;
+        uint64_t need;
 
         if (!c->phase[i] || i == c->reference)
             continue;
         TRY_OR(done, nifti_load_grid(&moving, c->phase[i], &read, NULL));
-        a = align_memory(&fixed->grid, &moving->grid, 0);
-        load = nifti_load_bytes(moving, VOXEL_I16);
-        run = 2 * (uint64_t)grid_count(&moving->grid) + a.peak;
-        load = (load > run ? load : run) + 2 * (uint64_t)grid_count(&fixed->grid) + b->kept;
-        b->peak = load > b->peak ? load : b->peak;
-        b->kept += a.map;
+        need = register_bytes(fixed, moving, 0) + b->kept;
+        b->peak = need > b->peak ? need : b->peak;
+        b->kept += align_memory(&fixed->grid, &moving->grid, 0).map;
         volume_free(moving);
         moving = NULL;
     }

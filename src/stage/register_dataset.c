@@ -142,13 +142,9 @@ static enum err take(struct run *r, struct case_files *c, int channel, const str
         str_addf(&r->tally->failures, "%s%s: %s", r->tally->failures.len ? "; " : "", c->phase[channel],
                  why.s);
     if (!err && r->set->apply && unfit)
-        note_add(r->notes, "phase-by-header", "%s: not registered: %s", c->phase[channel], why.s);
-    if (!err && r->set->apply && !unfit && !image)
-        note_add(
-            r->notes, "phase-not-registered",
-            "%s does not fit the reference phase (%s); the phase counts as missing (--no-register places "
-            "it by its header)",
-            c->phase[channel], why.s);
+        register_note_unfit(r->notes, c->phase[channel], why.s);
+    else if (!err && r->set->apply && !image)
+        register_note_dropped(r->notes, c->phase[channel], why.s);
     if (r->set->apply && !unfit)
         c->phase[channel] = image ? job->image : NULL;
     str_free(&why);

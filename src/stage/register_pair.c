@@ -133,10 +133,11 @@ static enum err write_image(const struct registration *r, const struct pair_file
     return err;
 }
 
-static enum err write_picture(const struct register_picture *p, const char *start, int plane)
+static enum err write_picture(const struct register_picture *p, const struct register_plane *s,
+                              const char *start, int plane)
 {
     struct str path = {0}, png = {0};
-    enum err err = plane < REGISTER_PLANES ? register_flicker(p, plane, &png) : register_montage(p, &png);
+    enum err err = plane < REGISTER_PLANES ? register_flicker(&s[plane], &png) : register_montage(p, s, &png);
 
     if (!err)
         err = picture_path(&path, start, plane);
@@ -153,6 +154,7 @@ static enum err write_pictures(const struct registration *r, const struct pair_f
 {
     struct register_picture picture = {
         .fixed = p->fixed, .moving = p->moving, .liver = p->fixed_liver, .t = r->transform};
+    struct register_plane planes[REGISTER_PLANES] = {{0}};
     struct str title = {0}, text = {0};
     enum err err;
 
@@ -163,9 +165,11 @@ static enum err write_pictures(const struct registration *r, const struct pair_f
     TRY_OR(done, str_status(&text));
     picture.title = title.s;
     picture.text = text.s;
+    TRY_OR(done, register_planes_make(planes, &picture));
     for (int k = 0; k <= REGISTER_PLANES; k++)
-        TRY_OR(done, write_picture(&picture, job->picture, k));
+        TRY_OR(done, write_picture(&picture, planes, job->picture, k));
 done:
+    register_planes_free(planes);
     str_free(&title);
     str_free(&text);
     return err;
@@ -219,21 +223,15 @@ static enum err write_results(json_t **record, const struct registration *r, con
     return err;
 }
 
-/* From the headers: both images, what registration takes, or the registered image and its mask. */
 static enum err fits(const struct register_job *job)
 {
     struct volume *f = NULL, *m = NULL;
-    uint64_t have = job->options.memory ? job->options.memory : mem_available(), need, run, write;
+    uint64_t have = job->options.memory ? job->options.memory : mem_available(), need;
     enum err err;
 
     TRY_OR(done, nifti_load_grid(&f, job->fixed, &job->read, NULL));
     TRY_OR(done, nifti_load_grid(&m, job->moving, &job->read, NULL));
-    run = align_memory(&f->grid, &m->grid, job->options.spacing).peak;
-    write = 3 * (uint64_t)grid_count(&f->grid);
-    need =
-        2 * ((uint64_t)grid_count(&f->grid) + (uint64_t)grid_count(&m->grid)) + (run > write ? run : write);
-    if (nifti_load_bytes(m, VOXEL_I16) + 2 * (uint64_t)grid_count(&f->grid) > need)
-        need = nifti_load_bytes(m, VOXEL_I16) + 2 * (uint64_t)grid_count(&f->grid);
+    need = register_bytes(f, m, job->options.spacing);
     if (need > have)
         err = err_set(
             ERR_MEMORY,

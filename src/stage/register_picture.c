@@ -1,7 +1,6 @@
 #include "stage/register_picture.h"
 #include "base/mem.h"
 #include "eval/canvas.h"
-#include "stage/register_plane.h"
 #include <libdeflate.h>
 #include <math.h>
 #include <string.h>
@@ -161,17 +160,15 @@ static enum err draw(cairo_t *cr, const struct register_picture *p, const struct
     return ERR_OK;
 }
 
-enum err register_montage(const struct register_picture *p, struct str *png)
+enum err register_montage(const struct register_picture *p, const struct register_plane s[REGISTER_PLANES],
+                          struct str *png)
 {
-    struct register_plane s[REGISTER_PLANES] = {{0}};
     struct canvas c = {0};
     int column[COLUMNS], height = HEAD;
-    enum err err = ERR_OK;
+    enum err err;
 
-    for (int k = 0; k < REGISTER_PLANES; k++) {
-        TRY_OR(done, register_plane_make(&s[k], p, k));
+    for (int k = 0; k < REGISTER_PLANES; k++)
         height += s[k].height + GAP;
-    }
     TRY_OR(done, canvas_open(&c, GAP + columns_of(p, column) * (PLANE_SIDE + GAP), height));
     cairo_set_source_rgb(c.cr, 0.07, 0.08, 0.1);
     cairo_paint(c.cr);
@@ -179,8 +176,6 @@ enum err register_montage(const struct register_picture *p, struct str *png)
     err = canvas_png(&c, png);
 done:
     canvas_close(&c);
-    for (int k = 0; k < REGISTER_PLANES; k++)
-        register_plane_free(&s[k]);
     return err;
 }
 
@@ -293,19 +288,16 @@ static enum err animate(struct str *out, const struct str frame[2], const struct
     return str_status(out);
 }
 
-enum err register_flicker(const struct register_picture *p, int plane, struct str *png)
+enum err register_flicker(const struct register_plane *s, struct str *png)
 {
-    struct register_plane s = {0};
     struct str frame[2] = {{0}, {0}};
     enum err err;
 
-    TRY_OR(done, register_plane_make(&s, p, plane));
-    TRY_OR(done, frame_png(&s, 0, &frame[0]));
-    TRY_OR(done, frame_png(&s, 1, &frame[1]));
-    err = animate(png, frame, &s);
+    TRY_OR(done, frame_png(s, 0, &frame[0]));
+    TRY_OR(done, frame_png(s, 1, &frame[1]));
+    err = animate(png, frame, s);
 done:
     str_free(&frame[0]);
     str_free(&frame[1]);
-    register_plane_free(&s);
     return err;
 }

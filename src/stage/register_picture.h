@@ -3,27 +3,20 @@
 #ifndef D4M_STAGE_REGISTER_PICTURE_H
 #define D4M_STAGE_REGISTER_PICTURE_H
 
-#include "align/transform.h"
 #include "base/str.h"
+#include "stage/register_plane.h"
 
-struct register_picture {
-    const struct volume *fixed, *moving; /* VOXEL_I16 */
-    const struct volume *liver;          /* VOXEL_U8 on any grid, fixed image's liver; or NULL */
-    const struct transform *t;           /* fixed -> moving */
-    const char *title, *text;            /* what was registered, and the verdict */
-};
-
-/* Axial, coronal and sagittal planes through the liver's centroid (else the body's), radiological display:
+/* The planes of p below each other, radiological display:
  * before | after as checkerboards of 16 mm, as fixed in cyan and moving in red, and as the liver's contour on
  * the moving phase (with a mask); then the Jacobian's determinant (0.5 to 2, logarithmic; folds in magenta)
  * and |T(x) - x| under the moving image's 10 mm grid. PNG bytes are appended. */
-MUST_USE enum err register_montage(const struct register_picture *p, struct str *png);
+MUST_USE enum err register_montage(const struct register_picture *p,
+                                   const struct register_plane s[REGISTER_PLANES], struct str *png);
 
-enum { REGISTER_PLANES = 3 };
 extern const char *const register_plane_names[]; /* "axial", "coronal", "sagittal", NULL */
 /* Fixed and registered image in turn, half a second each: an animated PNG, whose first frame any viewer
  * shows.
  */
-MUST_USE enum err register_flicker(const struct register_picture *p, int plane, struct str *png);
+MUST_USE enum err register_flicker(const struct register_plane *s, struct str *png);
 
 #endif

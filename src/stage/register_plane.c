@@ -3,8 +3,17 @@
 #include "base/mem.h"
 #include "image/resample.h"
 #include <math.h>
+#include <string.h>
 
 enum { BODY_HU = -200 };
+
+/* mm -> index of an image. */
+static enum err index_map(struct affine *out, const struct volume *v)
+{
+    struct affine forward = affine_of_grid(&v->grid);
+
+    return affine_invert(out, &forward);
+}
 
 /* Which of the fixed image's voxels the centre is of: the liver's, or the body's where the moving image shows
  * it too (all of it if `map` is NULL). */
@@ -59,11 +68,10 @@ static enum err find_mean(double mean[3], bool *found, const struct register_pic
 {
     struct counting k = {.p = p, .step = p->liver ? 1 : 6};
     struct mapper *map = NULL;
-    struct affine to_index = affine_of_grid(&p->moving->grid);
-    enum err err = ERR_OK;
+    struct affine to_index;
 
     if (!p->liver) {
-        TRY(affine_invert(&to_index, &to_index));
+        TRY(index_map(&to_index, p->moving));
         TRY(mapper_new(&map, p->t, NULL, &to_index));
     }
     k.map = map;
@@ -72,10 +80,12 @@ static enum err find_mean(double mean[3], bool *found, const struct register_pic
     k.map = NULL;
     if (!*found)
         *found = mean_index(&k, p->liver ? p->liver : p->fixed, mean);
-    return err;
+    return ERR_OK;
 }
 
-enum err register_centre(const struct register_picture *p, const struct grid *ras, double index[3])
+/* The centre of the three planes (of the liver, else of the body that both images show): index on the fixed
+ * image's grid in RAS order. */
+static enum err find_centre(const struct register_picture *p, const struct grid *ras, double index[3])
 {
     double mean[3], mm[3], inverse[3][4];
     bool found;
@@ -95,7 +105,7 @@ enum err register_centre(const struct register_picture *p, const struct grid *ra
     return ERR_OK;
 }
 
-void register_plane_free(struct register_plane *s)
+static void plane_free(struct register_plane *s)
 {
     mem_free(s->fixed);
     mem_free(s->before);
@@ -109,39 +119,35 @@ void register_plane_free(struct register_plane *s)
 
 /* Pixels of a plane in mm: the patient's right, front or head at the picture's left and top. */
 struct view {
-    int across, down;
     struct affine to_mm; /* pixel (x, y, 0) -> mm */
     double unit[2][3];   /* along across and down, mm -> mm */
 };
 
-static enum err view_make(struct view *out, struct register_plane *s, const struct register_picture *p,
-                          int plane)
+static struct view view_make(struct register_plane *s, const struct grid *ras, const double centre[3],
+                             int plane)
 {
     static const int axes[REGISTER_PLANES][3] = {{0, 1, 2}, {0, 2, 1}, {1, 2, 0}};
-    struct grid ras = grid_to_ras(&p->fixed->grid);
-    struct view v = {.across = axes[plane][0], .down = axes[plane][1], .to_mm = affine_of_grid(&ras)};
-    double centre[3], size[2], step[2];
+    struct view v = {.to_mm = affine_of_grid(ras)};
+    double size[2], step[2];
     struct affine index = {0};
 
-    TRY(register_centre(p, &ras, centre));
     for (int i = 0; i < 2; i++)
-        size[i] = (double)ras.dims[axes[plane][i]] * ras.spacing[axes[plane][i]];
+        size[i] = (double)ras->dims[axes[plane][i]] * ras->spacing[axes[plane][i]];
     s->mm = fmax(size[0], size[1]) / PLANE_SIDE;
     s->width = (int)fmax(1, floor(size[0] / s->mm + 1e-9));
     s->height = (int)fmax(1, floor(size[1] / s->mm + 1e-9));
     for (int i = 0; i < 2; i++)
-        step[i] = s->mm / ras.spacing[axes[plane][i]];
+        step[i] = s->mm / ras->spacing[axes[plane][i]];
     for (int i = 0; i < 2; i++) { /* from the far end, pixel centres */
         index.m[axes[plane][i]][i] = -step[i];
-        index.m[axes[plane][i]][3] = (double)ras.dims[axes[plane][i]] - 0.5 - step[i] / 2;
+        index.m[axes[plane][i]][3] = (double)ras->dims[axes[plane][i]] - 0.5 - step[i] / 2;
     }
     index.m[axes[plane][2]][3] = centre[axes[plane][2]];
     for (int i = 0; i < 2; i++)
         for (int a = 0; a < 3; a++)
-            v.unit[i][a] = v.to_mm.m[a][axes[plane][i]] / ras.spacing[axes[plane][i]];
+            v.unit[i][a] = v.to_mm.m[a][axes[plane][i]] / ras->spacing[axes[plane][i]];
     v.to_mm = affine_then(&index, &v.to_mm);
-    *out = v;
-    return ERR_OK;
+    return v;
 }
 
 static enum err allocate(struct register_plane *s, bool liver)
@@ -155,14 +161,6 @@ static enum err allocate(struct register_plane *s, bool liver)
     s->to = mem_new(n, 2 * sizeof(float));
     s->liver = liver ? mem_new(n, 1) : NULL;
     return s->to && (s->liver || !liver) ? ERR_OK : ERR_MEMORY;
-}
-
-/* mm -> index of an image. */
-static enum err index_map(struct affine *out, const struct volume *v)
-{
-    struct affine forward = affine_of_grid(&v->grid);
-
-    return affine_invert(out, &forward);
 }
 
 static double at_mm(const struct volume *v, const struct affine *to_index, const double mm[3])
@@ -236,29 +234,46 @@ static void sample_pixel(const struct sampler *k, struct register_plane *s, int 
         s->liver[i] = label_at(k->p->liver, &k->liver, mm);
 }
 
-enum err register_plane_make(struct register_plane *out, const struct register_picture *p, int plane)
+static enum err sample_plane(struct register_plane *s, const struct sampler *k)
 {
-    struct register_plane s = {0};
+    TRY(allocate(s, k->p->liver != NULL));
+#pragma omp parallel for schedule(dynamic, 8)
+    for (int y = 0; y < s->height; y++)
+        for (int x = 0; x < s->width; x++)
+            sample_pixel(k, s, x, y);
+    return ERR_OK;
+}
+
+enum err register_planes_make(struct register_plane out[REGISTER_PLANES], const struct register_picture *p)
+{
+    struct register_plane s[REGISTER_PLANES] = {{0}};
     struct sampler k = {.p = p};
+    struct grid ras = grid_to_ras(&p->fixed->grid);
     struct mapper *map = NULL;
+    double centre[3];
     enum err err;
 
-    TRY(view_make(&k.view, &s, p, plane));
-    TRY_OR(failed, index_map(&k.fixed, p->fixed));
-    TRY_OR(failed, index_map(&k.moving, p->moving));
+    TRY_OR(done, index_map(&k.fixed, p->fixed));
+    TRY_OR(done, index_map(&k.moving, p->moving));
     if (p->liver)
-        TRY_OR(failed, index_map(&k.liver, p->liver));
-    TRY_OR(failed, allocate(&s, p->liver != NULL));
-    TRY_OR(failed, mapper_new(&map, p->t, NULL, NULL));
+        TRY_OR(done, index_map(&k.liver, p->liver));
+    TRY_OR(done, find_centre(p, &ras, centre));
+    TRY_OR(done, mapper_new(&map, p->t, NULL, NULL));
     k.map = map;
-#pragma omp parallel for schedule(dynamic, 8)
-    for (int y = 0; y < s.height; y++)
-        for (int x = 0; x < s.width; x++)
-            sample_pixel(&k, &s, x, y);
+    for (int i = 0; i < REGISTER_PLANES; i++) {
+        k.view = view_make(&s[i], &ras, centre, i);
+        TRY_OR(done, sample_plane(&s[i], &k));
+    }
+    memcpy(out, s, sizeof s);
+done:
     mapper_free(map);
-    *out = s;
-    return ERR_OK;
-failed:
-    register_plane_free(&s);
+    if (err)
+        register_planes_free(s);
     return err;
+}
+
+void register_planes_free(struct register_plane s[REGISTER_PLANES])
+{
+    for (int i = 0; i < REGISTER_PLANES; i++)
+        plane_free(&s[i]);
 }

@@ -2,13 +2,16 @@
 #ifndef D4M_STAGE_REGISTER_PLANE_H
 #define D4M_STAGE_REGISTER_PLANE_H
 
-#include "stage/register_picture.h"
+#include "align/transform.h"
 
-enum { PLANE_SIDE = 300 /* most pixels of a side */ };
+enum { REGISTER_PLANES = 3, PLANE_SIDE = 300 /* most pixels of a side */ };
 
-/* The centre of the picture's three planes (of the liver, else of the body that both images show): index on
- * the fixed image's grid in RAS order. */
-MUST_USE enum err register_centre(const struct register_picture *p, const struct grid *ras, double index[3]);
+struct register_picture {
+    const struct volume *fixed, *moving; /* VOXEL_I16 */
+    const struct volume *liver;          /* VOXEL_U8 on any grid, fixed image's liver; or NULL */
+    const struct transform *t;           /* fixed -> moving */
+    const char *title, *text;            /* what was registered, and the verdict */
+};
 
 struct register_plane {
     int width, height;
@@ -20,9 +23,10 @@ struct register_plane {
     float *to;             /* T(x) across and down the plane, mm in the fixed image's axes; 2 a pixel */
     uint8_t *liver;        /* mask, NULL without one */
 };
-/* Plane 0 to 2: axial, coronal, sagittal. register_plane_free accepts a zeroed struct. */
-MUST_USE enum err register_plane_make(struct register_plane *out, const struct register_picture *p,
-                                      int plane);
-void register_plane_free(struct register_plane *s);
+/* Axial, coronal and sagittal, through the centre of the liver, else of the body that both images show.
+ * register_planes_free accepts zeroed structs. */
+MUST_USE enum err register_planes_make(struct register_plane out[REGISTER_PLANES],
+                                       const struct register_picture *p);
+void register_planes_free(struct register_plane s[REGISTER_PLANES]);
 
 #endif

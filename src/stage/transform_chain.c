@@ -12,26 +12,24 @@ struct chain_config {
     bool force;
 };
 
+#define CHAIN_FIELDS                                                                                         \
+    FIELD(struct chain_config, T_STRING, output, .brief = 'o', .required = true, .arg = "FILE.d4m",          \
+          .help = "the result"),                                                                             \
+        FIELD(struct chain_config, T_CHOICE, field_convention, .names = convention_names,                    \
+              .help = "components of displacement fields: auto is what the file says"),                      \
+        FIELD(struct chain_config, T_BOOL, force,                                                            \
+              .help = "go on where one transform does not begin on the grid that the one before it ends on")
+
 static const struct field compose_fields[] = {
     FIELD(struct chain_config, T_LIST, transform, .positional = true, .required = true, .arg = "TRANSFORM",
           .help = "transforms; the first acts on fixed points first"),
-    FIELD(struct chain_config, T_STRING, output, .brief = 'o', .required = true, .arg = "FILE.d4m",
-          .help = "the result"),
-    FIELD(struct chain_config, T_CHOICE, field_convention, .names = convention_names,
-          .help = "components of displacement fields: auto is what the file says"),
-    FIELD(struct chain_config, T_BOOL, force,
-          .help = "go on where one transform does not begin on the grid that the one before it ends on"),
+    CHAIN_FIELDS,
 };
 
 static const struct field invert_fields[] = {
     FIELD(struct chain_config, T_LIST, transform, .positional = true, .required = true, .arg = "TRANSFORM",
           .help = "transform (several: their composition)"),
-    FIELD(struct chain_config, T_STRING, output, .brief = 'o', .required = true, .arg = "FILE.d4m",
-          .help = "the result"),
-    FIELD(struct chain_config, T_CHOICE, field_convention, .names = convention_names,
-          .help = "components of displacement fields: auto is what the file says"),
-    FIELD(struct chain_config, T_BOOL, force,
-          .help = "go on where one transform does not begin on the grid that the one before it ends on"),
+    CHAIN_FIELDS,
 };
 
 static enum err print(const struct cli *cli, const struct transform *t, const char *path)

@@ -3,7 +3,7 @@
 #include "leak.h"
 
 #include "base/mem.h"
-#include "stage/register_plane.h"
+#include "stage/register_picture.h"
 #include <cairo.h>
 #include <math.h>
 #include <string.h>
@@ -70,15 +70,16 @@ static void pair_close(struct pair *p)
 
 static void planes_show_the_shift(void **state)
 {
+    struct register_plane plane[REGISTER_PLANES];
     struct pair pair;
     (void)state;
 
     pair_open(&pair);
+    assert_ok(register_planes_make(plane, &pair.p));
     for (int k = 0; k < REGISTER_PLANES; k++) {
-        struct register_plane s;
+        const struct register_plane s = plane[k];
         int64_t differs = 0, liver = 0, n;
 
-        assert_ok(register_plane_make(&s, &pair.p, k));
         n = (int64_t)s.width * s.height;
         assert_true(n > 10000 && s.width <= PLANE_SIDE && s.height <= PLANE_SIDE);
         for (int64_t i = 0; i < n; i++) {
@@ -91,8 +92,8 @@ static void planes_show_the_shift(void **state)
         assert_true(differs > n / 2);
         /* through the mask's centroid, so a square of 10 x 10 voxels is seen */
         assert_true(fabs((double)liver * s.mm * s.mm / (100 * (k == 0 ? 4.0 : 6.0)) - 1) < 0.1);
-        register_plane_free(&s);
     }
+    register_planes_free(plane);
     pair_close(&pair);
 }
 
@@ -100,18 +101,18 @@ static void planes_show_the_shift(void **state)
  * by 3 HU a voxel, to the front by -2, to the head by 4. */
 static void planes_lie_as_radiologists_have_them(void **state)
 {
-    struct register_plane s;
+    struct register_plane plane[REGISTER_PLANES], s;
     struct pair pair;
     (void)state;
 
     pair_open(&pair);
-    assert_ok(register_plane_make(&s, &pair.p, 0));
+    assert_ok(register_planes_make(plane, &pair.p));
+    s = plane[0];
     assert_true(s.fixed[s.width / 2] > s.fixed[s.width / 2 + 20]);           /* right on the left */
     assert_true(s.fixed[s.width / 2] < s.fixed[20 * s.width + s.width / 2]); /* front on top */
-    register_plane_free(&s);
-    assert_ok(register_plane_make(&s, &pair.p, 1));
+    s = plane[1];
     assert_true(s.fixed[s.width / 2] > s.fixed[20 * s.width + s.width / 2]); /* head on top */
-    register_plane_free(&s);
+    register_planes_free(plane);
     pair_close(&pair);
 }
 
@@ -172,24 +173,29 @@ static int check_animation(const struct str *png)
 
 static void files_are_what_they_say(void **state)
 {
+    struct register_plane plane[REGISTER_PLANES];
     struct str png = {0};
     struct pair pair;
     (void)state;
 
     pair_open(&pair);
-    assert_ok(register_montage(&pair.p, &png));
+    assert_ok(register_planes_make(plane, &pair.p));
+    assert_ok(register_montage(&pair.p, plane, &png));
     check_size(&png, 8 * 200);
     str_free(&png);
+    register_planes_free(plane);
     pair.p.liver = NULL;
-    assert_ok(register_montage(&pair.p, &png));
+    assert_ok(register_planes_make(plane, &pair.p));
+    assert_ok(register_montage(&pair.p, plane, &png));
     check_size(&png, 6 * 200);
     str_free(&png);
     for (int k = 0; k < REGISTER_PLANES; k++) {
-        assert_ok(register_flicker(&pair.p, k, &png));
+        assert_ok(register_flicker(&plane[k], &png));
         check_size(&png, 100);
         assert_int_equal(check_animation(&png), 2);
         str_free(&png);
     }
+    register_planes_free(plane);
     pair_close(&pair);
 }
 
