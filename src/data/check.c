@@ -33,41 +33,11 @@ struct checker {
     size_t count, room;
 };
 
-/* Whatever a file or a name put into it. */
-static void one_line(char *s)
-{
-    for (; *s; s++)
-        if ((unsigned char)*s < 0x20 || *s == 0x7f)
-            *s = ' ';
-}
-
 static enum err add(struct checker *c, bool error, const char *name, const char *text)
 {
-    struct check_report *r = c->report;
-    struct finding *f;
+    enum finding_severity severity = error ? FINDING_ERROR : FINDING_WARNING;
 
-    if (r->count == r->room) {
-        size_t room = r->room ? 2 * r->room : 16;
-
-        f = mem_resize(r->item, room, sizeof *f);
-        if (!f)
-            return ERR_MEMORY;
-        r->item = f;
-        r->room = room;
-    }
-    f = &r->item[r->count];
-    *f = (struct finding){mem_str(name), mem_str(c->where), mem_str(text), error};
-    if (!f->name || !f->where || !f->text) {
-        mem_free(f->name);
-        mem_free(f->where);
-        mem_free(f->text);
-        return ERR_MEMORY;
-    }
-    one_line(f->where);
-    one_line(f->text);
-    r->count++;
-    *(error ? &r->errors : &r->warnings) += 1;
-    return ERR_OK;
+    return finding_add(&c->report->found, finding_rule_find(name, severity), c->where, text);
 }
 
 static enum err addf(struct checker *c, bool error, const char *name, const char *fmt, ...) PRINTF_LIKE(4, 5);
@@ -253,7 +223,7 @@ static enum err check_case(struct checker *c, const struct case_list *l, const s
 {
     struct volume *reference = NULL, *hu = NULL;
     struct alike_sample s[PLAN_MAX_PHASES] = {{0}};
-    size_t errors = c->report->errors;
+    size_t errors = c->report->found.of[FINDING_ERROR];
     enum err err;
 
     c->where = f->name;
@@ -274,7 +244,7 @@ static enum err check_case(struct checker *c, const struct case_list *l, const s
     if (f->label && hu)
         err = check_label(c, f, reference, hu, l->classes);
 done:
-    c->report->bad_cases += c->report->errors > errors;
+    c->report->bad_cases += c->report->found.of[FINDING_ERROR] > errors;
     for (int k = 0; k < PLAN_MAX_PHASES; k++)
         alike_free(&s[k]);
     volume_free(reference);
@@ -383,39 +353,31 @@ enum err check_path(struct check_report *r, const char *path, const struct check
 
 enum err check_verdict(const struct check_report *r)
 {
-    if (!r->errors)
+    if (!r->found.of[FINDING_ERROR])
         return ERR_OK;
     return r->dataset_error || r->cases < 2 ? ERR_INPUT : ERR_CASES;
 }
 
 json_t *check_to_json(const struct check_report *r)
 {
+    const size_t *of = r->found.of;
     json_t *list = NULL;
 
     json_setup();
     list = json_array();
-    for (size_t i = 0; i < r->count; i++) {
-        const struct finding *f = &r->item[i];
-
-        if (json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:o}", "severity",
-                                                  f->error ? "error" : "warning", "name", f->name, "where",
-                                                  json_str(f->where), "text", json_str(f->text)))) {
+    for (size_t i = 0; i < r->found.count; i++)
+        if (json_array_append_new(list, finding_to_json(&r->found.item[i]))) {
             json_decref(list);
             return NULL;
         }
-    }
-    return json_pack("{s:I, s:I, s:I, s:I, s:o}", "cases", (json_int_t)r->cases, "bad_cases",
-                     (json_int_t)r->bad_cases, "errors", (json_int_t)r->errors, "warnings",
-                     (json_int_t)r->warnings, "findings", list);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:o}", "cases", (json_int_t)r->cases, "bad_cases",
+                     (json_int_t)r->bad_cases, "errors", (json_int_t)of[FINDING_ERROR], "warnings",
+                     (json_int_t)of[FINDING_WARNING], "infos", (json_int_t)of[FINDING_INFO], "findings",
+                     list);
 }
 
 void check_free(struct check_report *r)
 {
-    for (size_t i = 0; i < r->count; i++) {
-        mem_free(r->item[i].name);
-        mem_free(r->item[i].where);
-        mem_free(r->item[i].text);
-    }
-    mem_free(r->item);
+    findings_clear(&r->found);
     *r = (struct check_report){0};
 }

@@ -1,30 +1,17 @@
-/* Is this data usable? Named findings about one image or a whole data set: errors (training would refuse it)
- * and warnings. Rules: input-rules.md. Names, beside those of volume/nifti.h and of the notes in
- * cases.h:
- *
- * - errors: dataset, no-portal-venous, no-label, label-grid, label-values, phase-overlap, image, label
- * - warnings: phase-missing, phase-copy, phase-alike, phase-no-geometry, case-copy, hu-range, hu-constant,
- *   label-empty, label-hu, label-no-geometry, label-resampled */
+/* Is this data usable? Named findings about one image or a whole data set. Rules: input-rules.md; the table
+ * of names is in finding.h. */
 #ifndef D4M_DATA_CHECK_H
 #define D4M_DATA_CHECK_H
 
 #include "base/err.h"
+#include "data/finding.h"
 #include "volume/nifti.h"
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
-struct finding {
-    char *name;  /* kebab-case, stable: "label-grid", "phase-copy", "hu-range", ... */
-    char *where; /* case or file */
-    char *text;
-    bool error;
-};
-
 struct check_report {
-    struct finding *item;
-    size_t count, room;
-    size_t errors, warnings;
+    struct findings found;
     size_t cases, bad_cases; /* cases looked at, cases with at least one error */
     bool dataset_error;      /* the data set itself (dataset.json, layout) has an error */
 };

@@ -33,43 +33,55 @@ static enum err print_json(const struct check_report *r)
     return err;
 }
 
-static void print_lines(const struct check_report *r, bool quiet)
+/* "CASE: sentence", or the sentence alone where it begins with that name. */
+static void add_sentence(struct str *line, const struct finding *f)
 {
-    for (size_t i = 0; i < r->count; i++) {
-        const struct finding *f = &r->item[i];
+    if (!str_starts(f->text, f->where))
+        str_addf(line, "%s: ", f->where);
+    str_add(line, f->text);
+}
 
-        if (quiet && !f->error)
+static enum err print_lines(const struct check_report *r, bool quiet)
+{
+    const struct findings *l = &r->found;
+    struct str out = {0};
+    enum err err;
+
+    for (size_t i = 0; i < l->count; i++) {
+        const struct finding *f = &l->item[i];
+
+        if (quiet && f->rule->severity != FINDING_ERROR)
             continue;
-        printf("%-7s  %s  ", f->error ? "error" : "warning", f->name);
-        if (str_starts(f->text, f->where)) /* a file's finding names it already */
-            printf("%s\n", f->text);
-        else
-            printf("%s: %s\n", f->where, f->text);
+        str_addf(&out, "%-7s  %s  ", finding_severities[f->rule->severity], f->rule->name);
+        add_sentence(&out, f);
+        str_addf(&out, quiet ? "\n" : "\n         fix: %s\n", f->rule->fix);
     }
     if (!quiet)
-        printf("%zu case%s: %zu errors, %zu warnings\n", r->cases, r->cases == 1 ? "" : "s", r->errors,
-               r->warnings);
+        str_addf(&out, "%zu case%s: %zu errors, %zu warnings, %zu remarks\n", r->cases,
+                 r->cases == 1 ? "" : "s", l->of[FINDING_ERROR], l->of[FINDING_WARNING], l->of[FINDING_INFO]);
+    err = str_status(&out);
+    if (!err && out.s)
+        fputs(out.s, stdout);
+    str_free(&out);
+    return err;
 }
 
 /* One line that says the first error itself, for who does not see the list. */
 static enum err verdict(const char *path, const struct check_report *r)
 {
-    const struct finding *f = r->item;
+    const struct finding *f = r->found.item;
     struct str line = {0};
     enum err err = check_verdict(r);
 
     if (!err)
         return ERR_OK;
-    while (!f->error) /* there is one */
+    while (f->rule->severity != FINDING_ERROR) /* there is one */
         f++;
     if (r->cases > 1 && !r->dataset_error)
         str_addf(&line, "%s: %zu of %zu cases cannot be used as they are: ", path, r->bad_cases, r->cases);
-    if (str_starts(f->text, f->where))
-        str_add(&line, f->text);
-    else
-        str_addf(&line, "%s: %s", f->where, f->text);
-    if (r->errors > 1)
-        str_addf(&line, " (and %zu more, see the list)", r->errors - 1);
+    add_sentence(&line, f);
+    if (r->found.of[FINDING_ERROR] > 1)
+        str_addf(&line, " (and %zu more, see the list)", r->found.of[FINDING_ERROR] - 1);
     err = line.s ? err_set(err, "%s", line.s) : ERR_MEMORY;
     str_free(&line);
     return err;
@@ -89,7 +101,7 @@ static enum err run(const struct cli *cli, const void *cfg)
     if (cli->common->json)
         err = print_json(&r);
     else
-        print_lines(&r, cli->common->quiet);
+        err = print_lines(&r, cli->common->quiet);
     if (!err)
         err = verdict(c->path, &r);
     check_free(&r);

@@ -74,10 +74,15 @@ static const char *good_dataset(void)
 
 static const struct finding *found(const struct check_report *r, const char *name)
 {
-    for (size_t i = 0; i < r->count; i++)
-        if (!strcmp(r->item[i].name, name))
-            return &r->item[i];
+    for (size_t i = 0; i < r->found.count; i++)
+        if (!strcmp(r->found.item[i].rule->name, name))
+            return &r->found.item[i];
     return NULL;
+}
+
+static size_t errors(const struct check_report *r)
+{
+    return r->found.of[FINDING_ERROR];
 }
 
 static struct check_report look(const char *path)
@@ -93,8 +98,8 @@ static void good_data_has_no_findings(void **state)
     struct check_report r = look(good_dataset());
 
     (void)state;
-    for (size_t i = 0; i < r.count; i++)
-        fail_msg("%s: %s", r.item[i].name, r.item[i].text);
+    for (size_t i = 0; i < r.found.count; i++)
+        fail_msg("%s: %s", r.found.item[i].rule->name, r.found.item[i].text);
     assert_true(r.cases == 2 && check_verdict(&r) == ERR_OK);
     check_free(&r);
 }
@@ -113,10 +118,11 @@ static void copies_and_gaps_are_warned_about(void **state)
     assert_int_equal(remove(test_path(f, "imagesTr/b_0000.nii.gz")), 0);
     r = look(f);
     assert_true(found(&r, "phase-copy") && found(&r, "phase-alike") && found(&r, "phase-missing"));
-    assert_true(!found(&r, "phase-copy")->error && r.errors == 0 && check_verdict(&r) == ERR_OK);
+    assert_true(found(&r, "phase-copy")->rule->severity == FINDING_WARNING && errors(&r) == 0 &&
+                check_verdict(&r) == ERR_OK);
     j = check_to_json(&r);
     assert_non_null(j);
-    assert_int_equal(json_array_size(json_object_get(j, "findings")), r.count);
+    assert_int_equal(json_array_size(json_object_get(j, "findings")), r.found.count);
     json_decref(j);
     check_free(&r);
 }
@@ -134,7 +140,7 @@ static void implausible_values_are_warned_about(void **state)
     memset(w->data, 0, 24 * 20 * 16);
     save(w, f, "labelsTr/b.nii.gz");
     r = look(f);
-    assert_true(found(&r, "hu-range") && found(&r, "label-hu") && found(&r, "label-empty") && !r.errors);
+    assert_true(found(&r, "hu-range") && found(&r, "label-hu") && found(&r, "label-empty") && !errors(&r));
     check_free(&r);
 }
 
@@ -149,7 +155,8 @@ static void errors_decide_the_verdict(void **state)
     v->grid.affine[0][3] += 10;
     save(v, f, "labelsTr/a.nii.gz");
     r = look(f);
-    assert_true(found(&r, "label-grid")->error && !strcmp(found(&r, "label-grid")->where, "a"));
+    assert_true(found(&r, "label-grid")->rule->severity == FINDING_ERROR &&
+                !strcmp(found(&r, "label-grid")->where, "a"));
     assert_true(r.bad_cases == 1 && check_verdict(&r) == ERR_CASES);
     check_free(&r);
     v = make(LABEL, 0);
@@ -170,7 +177,7 @@ static void errors_decide_the_verdict(void **state)
     /* the data set itself */
     assert_ok(file_write(test_path(f, "splits_final.json"), "{}", 2));
     r = look(f);
-    assert_true(found(&r, "dataset")->error && check_verdict(&r) == ERR_INPUT);
+    assert_true(found(&r, "dataset")->rule->severity == FINDING_ERROR && check_verdict(&r) == ERR_INPUT);
     check_free(&r);
     assert_err(check_path(&r, "no/such/path", &(struct check_options){0}), ERR_USAGE, "No such file");
 }
@@ -181,14 +188,14 @@ static void single_files_are_checked(void **state)
     struct check_report r = look(path);
 
     (void)state;
-    assert_true(r.count == 0 && r.cases == 1);
+    assert_true(r.found.count == 0 && r.cases == 1);
     check_free(&r);
     assert_ok(file_write(path, "this is no image at all", 23));
     r = look(path);
-    assert_true(r.errors == 1 && check_verdict(&r) == ERR_INPUT);
+    assert_true(errors(&r) == 1 && check_verdict(&r) == ERR_INPUT);
     check_free(&r);
     r = look(save(make(LABEL, 0), f, "y.nii.gz"));
-    assert_int_equal(r.count, 0);
+    assert_int_equal(r.found.count, 0);
     check_free(&r);
 }
 
