@@ -12,6 +12,10 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+/* What every evaluation on phantoms says (phantom.md section 16). */
+#define PHANTOM_SENTENCE                                                                                     \
+    "Phantoms: nothing about patients. A Dice here says which training copes better with this misalignment."
+
 enum score { SCORE_DSC, SCORE_JAC, SCORE_SE, SCORE_PRE, SCORE_COUNT };
 extern const char *const score_names[SCORE_COUNT]; /* "DSC", "JAC", "SE", "PRE" */
 
@@ -38,6 +42,7 @@ struct evaluation {
     int regions;
     struct region region[LABEL_MAX + 1];
     enum empty_policy policy;
+    bool phantom; /* the cases are phantoms: PHANTOM_SENTENCE goes with the numbers */
     struct case_score *item;
     size_t count, room;
 };
@@ -83,7 +88,8 @@ json_t *evaluation_json(const struct evaluation *e, char *const *extra, size_t e
 /* Reads what evaluation_json wrote: counts, lesions and names; scores follow from the counts. */
 MUST_USE enum err evaluation_read(struct evaluation **out, const char *path);
 MUST_USE enum err evaluation_from_json(struct evaluation **out, const json_t *j, const char *what);
-/* The table for a terminal: per case and region, mean +- sd, median, pooled, n and the policy. */
+/* The table for a terminal: per case and region; over cases mean +- sd, its interval, range, median, pooled;
+ * n and the policy. */
 MUST_USE enum err evaluation_table(const struct evaluation *e, struct str *out);
 
 #endif

@@ -1,4 +1,5 @@
 #include "eval/stats.h"
+#include "base/rng.h"
 #include <math.h>
 #include <stdlib.h>
 
@@ -20,9 +21,37 @@ static double quantile(const double *v, int64_t n, double p)
     return i + 1 < n ? v[i] + (at - (double)i) * (v[i + 1] - v[i]) : v[i];
 }
 
+enum { RESAMPLES = 4000, BOOTSTRAP_SEED = 95 };
+
+/* Efron's percentile interval: means of n values drawn from v with replacement. */
+static void mean_interval(struct summary *s, const double *v)
+{
+    struct rng r = rng_at(BOOTSTRAP_SEED, (uint64_t)s->n);
+    double mean[RESAMPLES];
+
+    for (int b = 0; b < RESAMPLES; b++) {
+        double sum = 0;
+
+        for (int64_t i = 0; i < s->n; i++)
+            sum += v[rng_below(&r, (uint64_t)s->n)];
+        mean[b] = sum / (double)s->n;
+    }
+    qsort(mean, RESAMPLES, sizeof *mean, by_value);
+    s->low = quantile(mean, RESAMPLES, 0.025);
+    s->high = quantile(mean, RESAMPLES, 0.975);
+}
+
 struct summary summary_of(double *v, size_t n)
 {
-    struct summary s = {.mean = NAN, .sd = NAN, .median = NAN, .q1 = NAN, .q3 = NAN, .min = NAN, .max = NAN};
+    struct summary s = {.mean = NAN,
+                        .sd = NAN,
+                        .median = NAN,
+                        .q1 = NAN,
+                        .q3 = NAN,
+                        .min = NAN,
+                        .max = NAN,
+                        .low = NAN,
+                        .high = NAN};
     double sum = 0, squares = 0;
 
     if (n)
@@ -42,5 +71,7 @@ struct summary summary_of(double *v, size_t n)
     s.q3 = quantile(v, s.n, 0.75);
     s.min = v[0];
     s.max = v[s.n - 1];
+    if (s.n > 1)
+        mean_interval(&s, v);
     return s;
 }

@@ -10,9 +10,14 @@ struct summary {
     double mean, sd;       /* sd with n - 1, NAN below two values; mean NAN without a value */
     double median, q1, q3; /* linear interpolation between order statistics (type 7) */
     double min, max;
+    double low, high; /* 95 % interval of the mean over repetitions with other cases; NAN below two values */
 };
 
-/* Sorts v[0..n) in place (undefined values last) and summarises it. */
+/* How `low` and `high` come about, for a reader. */
+#define INTERVAL_DEFINITION "percentile bootstrap over cases, 4000 resamples"
+
+/* Sorts v[0..n) in place (undefined values last) and summarises it. The same values in any order give the
+ * same bytes, the bootstrap included. */
 struct summary summary_of(double *v, size_t n);
 
 #endif

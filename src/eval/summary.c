@@ -165,6 +165,8 @@ static json_t *summary_json(const struct summary *s)
     int failed =
         json_object_set_new(o, "mean", json_number(s->mean)) |
         json_object_set_new(o, "sd", json_number(s->sd)) |
+        json_object_set_new(o, "mean_low", json_number(s->low)) |
+        json_object_set_new(o, "mean_high", json_number(s->high)) |
         json_object_set_new(o, "median", json_number(s->median)) |
         json_object_set_new(o, "q1", json_number(s->q1)) | json_object_set_new(o, "q3", json_number(s->q3)) |
         json_object_set_new(o, "min", json_number(s->min)) |
@@ -234,6 +236,10 @@ static json_t *ours_json(const struct evaluation *e, char *const *extra, size_t 
         failed |= json_object_set_new(regions, e->region[r].key, region_json(e, r));
     failed |= json_object_set_new(o, "version", json_string(D4M_VERSION));
     failed |= json_object_set_new(o, "cases", json_integer((json_int_t)e->count));
+    if (e->phantom)
+        failed |= json_object_set_new(o, "phantom", json_string(PHANTOM_SENTENCE));
+    failed |= json_object_set_new(o, "interval_definition",
+                                  json_string("95 % interval of the mean: " INTERVAL_DEFINITION));
     failed |= json_object_set_new(o, "empty_policy", json_string(empty_policy_names[e->policy]));
     failed |= json_object_set_new(o, "empty_policy_text", json_string(empty_policy_text(e->policy)));
     failed |= json_object_set_new(o, "label_names", names_json(e));
@@ -355,6 +361,7 @@ enum err evaluation_from_json(struct evaluation **out, const json_t *j, const ch
     TRY(json_get(j, what, "d4m", &ours));
     TRY(json_get(j, what, "metric_per_case", &cases));
     TRY_OR(done, read_head(&e, ours, what));
+    e->phantom = json_is_string(json_object_get(ours, "phantom"));
     json_array_foreach(cases, i, item)
     {
         TRY_OR(done, read_case(e, item, what));

@@ -128,24 +128,37 @@ static void add_cases(struct str *out, const struct evaluation *e)
         add_case(out, e, i, names, regions);
 }
 
-static void add_mean(struct str *out, const struct region_summary *s)
+/* "0.8912 ± 0.0340"; "0.8912–0.9410"; one number */
+enum row_kind { ROW_MEAN, ROW_INTERVAL, ROW_RANGE, ROW_MEDIAN, ROW_POOLED, ROW_KINDS };
+static const char *const row_names[ROW_KINDS] = {"mean \xC2\xB1 sd", "95 % CI", "min-max", "median",
+                                                 "pooled"};
+
+static void format_pair(struct str *cell, double a, const char *between, double b)
 {
-    char mean[32], sd[32];
+    char text[2][32];
 
-    for (int k = 0; k < SCORE_COUNT; k++) {
-        struct str cell = {0};
+    format_score(text[0], sizeof text[0], a);
+    format_score(text[1], sizeof text[1], b);
+    str_add(cell, text[0]);
+    if (!isnan(b))
+        str_addf(cell, "%s%s", between, text[1]);
+}
 
-        format_score(mean, sizeof mean, s->score[k].mean);
-        format_score(sd, sizeof sd, s->score[k].sd);
-        str_add(&cell, mean);
-        if (s->score[k].n > 1)
-            str_addf(&cell, " \xC2\xB1 %s", sd);
-        add_cell(out, cell.s ? cell.s : "", SCORE_WIDTH);
-        str_free(&cell);
-    }
-    for (int k = 0; k < SCORE_COUNT; k++)
-        str_addf(out, "%s%lld", k ? "/" : "n ", (long long)s->score[k].n);
-    str_add(out, "\n");
+static void add_row_cell(struct str *out, const struct region_summary *s, enum row_kind row, enum score k)
+{
+    const struct summary *v = &s->score[k];
+    struct str cell = {0};
+
+    if (row == ROW_MEAN)
+        format_pair(&cell, v->mean, " \xC2\xB1 ", v->sd);
+    else if (row == ROW_INTERVAL)
+        format_pair(&cell, v->low, "-", v->high);
+    else if (row == ROW_RANGE)
+        format_pair(&cell, v->min, "-", v->max);
+    else
+        format_pair(&cell, row == ROW_MEDIAN ? v->median : overlap_get(&s->pooled_overlap, k), "", NAN);
+    add_cell(out, cell.s ? cell.s : "", row == ROW_MEAN || k + 1 < SCORE_COUNT ? SCORE_WIDTH : 0);
+    str_free(&cell);
 }
 
 static enum err add_region_means(struct str *out, const struct evaluation *e, int region, int width)
@@ -153,19 +166,18 @@ static enum err add_region_means(struct str *out, const struct evaluation *e, in
     struct region_summary s;
 
     TRY(evaluation_region(e, region, &s));
-    add_region_title(out, &e->region[region], width);
-    add_cell(out, "mean \xC2\xB1 sd", 11);
-    add_mean(out, &s);
-    add_spaces(out, width);
-    add_cell(out, "median", 11);
-    for (int k = 0; k < SCORE_COUNT; k++)
-        add_score(out, s.score[k].median, k + 1 < SCORE_COUNT ? SCORE_WIDTH : 0);
-    str_add(out, "\n");
-    add_spaces(out, width);
-    add_cell(out, "pooled", 11);
-    for (int k = 0; k < SCORE_COUNT; k++)
-        add_score(out, overlap_get(&s.pooled_overlap, (enum score)k), k + 1 < SCORE_COUNT ? SCORE_WIDTH : 0);
-    str_add(out, "\n");
+    for (int row = 0; row < ROW_KINDS; row++) {
+        if (row == ROW_MEAN)
+            add_region_title(out, &e->region[region], width);
+        else
+            add_spaces(out, width);
+        add_cell(out, row_names[row], 11);
+        for (int k = 0; k < SCORE_COUNT; k++)
+            add_row_cell(out, &s, (enum row_kind)row, (enum score)k);
+        for (int k = 0; k < SCORE_COUNT && row == ROW_MEAN; k++)
+            str_addf(out, "%s%lld", k ? "/" : "n ", (long long)s.score[k].n);
+        str_add(out, "\n");
+    }
     return ERR_OK;
 }
 
@@ -193,7 +205,10 @@ enum err evaluation_table(const struct evaluation *e, struct str *out)
              evaluation_missing(e));
     str_addf(out, "lesions: %lld of %lld detected, %lld false; %s\n", (long long)l.detected,
              (long long)l.reference, (long long)l.false_positive, LESION_DEFINITION);
+    str_add(out, "95 % CI: of the mean; " INTERVAL_DEFINITION "\n");
     str_addf(out, "empty cases (policy \"%s\"): %s\n", empty_policy_names[e->policy],
              empty_policy_text(e->policy));
+    if (e->phantom)
+        str_add(out, PHANTOM_SENTENCE "\n");
     return str_status(out);
 }

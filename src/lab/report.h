@@ -1,5 +1,6 @@
-/* One self-contained HTML file about an evaluated model: numbers, pictures, training curve, warnings, and
- * what it was made from. All texts and paths are borrowed and escaped. */
+/* One self-contained HTML file about an evaluated model: numbers and pictures of every set of cases that it
+ * was evaluated on, training curve, warnings, and what it was made from. All texts and paths are borrowed and
+ * escaped. */
 #ifndef D4M_LAB_REPORT_H
 #define D4M_LAB_REPORT_H
 
@@ -23,19 +24,31 @@ struct report_fact {
     const char *name, *text;
 };
 
+/* One evaluation: of the test part, of patients from elsewhere, ... */
+struct report_set {
+    const char *name;    /* the section's heading */
+    const char *summary; /* summary.json, or NULL */
+    const char *unseen;  /* a sentence that says why the model does not know these cases, or NULL */
+    const struct report_case *cases;
+    size_t count;
+    const struct report_fact *facts; /* data, prediction, evaluation */
+    size_t fact_count;
+};
+
 struct report_options {
     const char *path; /* the HTML file */
     const char *title;
-    const char *date;                 /* NULL: now, in UTC */
-    const char *summary, *log, *plan; /* summary.json, log.jsonl, plan.json; each may be NULL */
-    const char *registered;           /* WORK/registered, or NULL */
-    const struct report_case *cases;
-    size_t count;
+    const char *date;             /* NULL: now, in UTC */
+    const struct report_set *set; /* in the order of their sections */
+    size_t sets;
+    const char *log, *plan;          /* log.jsonl, plan.json; each may be NULL */
+    const char *registered;          /* WORK/registered, or NULL */
     const struct report_fact *facts; /* what was done: command, data, model, seed, hashes */
     size_t fact_count;
     const struct notes *warnings; /* may be NULL */
     double window[2];             /* HU; both 0: the picture's default */
-    size_t pictures;              /* most montages, worst lesion DSC first; 0: 24 */
+    size_t pictures; /* most montages of a set, spread evenly from its worst to its best lesion DSC;
+                        0: 24 */
 };
 
 /* Writes the page atomically, making its folder. A case whose images cannot be read or drawn gets a sentence

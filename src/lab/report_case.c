@@ -27,15 +27,15 @@ static double rank_of(const struct evaluation *e, const char *name)
     return isnan(dsc) ? 2 : dsc;
 }
 
-enum err report_order(size_t *order, const struct report_options *o, const struct evaluation *e)
+enum err report_order(size_t *order, const struct report_set *s, const struct evaluation *e)
 {
-    double *rank = mem_new(o->count, sizeof *rank);
+    double *rank = mem_new(s->count, sizeof *rank);
 
     if (!rank)
         return ERR_MEMORY;
-    for (size_t i = 0; i < o->count; i++)
-        rank[i] = rank_of(e, o->cases[i].name);
-    for (size_t i = 0; i < o->count; i++) {
+    for (size_t i = 0; i < s->count; i++)
+        rank[i] = rank_of(e, s->cases[i].name);
+    for (size_t i = 0; i < s->count; i++) {
         size_t at = i;
 
         while (at && rank[order[at - 1]] > rank[i]) {
@@ -74,10 +74,10 @@ static enum err images_load(struct images *v, const struct report_case *c)
     return ERR_OK;
 }
 
-static enum err montage(struct str *png, const struct report_options *o, const struct report_case *c,
-                        const struct evaluation *e)
+static enum err montage(struct str *png, const struct report_case *c, const struct report_figure_of *f)
 {
-    struct picture p = {.title = c->name, .phases = c->phases, .window = {o->window[0], o->window[1]}};
+    const struct evaluation *e = f->evaluation;
+    struct picture p = {.title = c->name, .phases = c->phases, .window = {f->window[0], f->window[1]}};
     struct images v = {{NULL}, NULL, NULL};
     enum err err;
 
@@ -95,8 +95,9 @@ done:
     return err;
 }
 
-static void add_caption(struct str *html, const struct report_case *c, const struct evaluation *e)
+static void add_caption(struct str *html, const struct report_case *c, const struct report_figure_of *f)
 {
+    const struct evaluation *e = f->evaluation;
     size_t at = e ? find_case(e, c->name) : 0;
 
     str_add(html, "<figcaption><strong>");
@@ -104,6 +105,8 @@ static void add_caption(struct str *html, const struct report_case *c, const str
     str_add(html, "</strong>");
     if (c->training)
         str_add(html, " <span class=\"tag\">training case</span>");
+    if (f->rank)
+        str_addf(html, " <span class=\"tag\">%s</span>", f->rank);
     if (e && at < e->count)
         for (int r = 0; r < e->regions; r++) {
             double dsc = evaluation_overlap(e, at, r).dsc;
@@ -126,16 +129,15 @@ static void add_caption(struct str *html, const struct report_case *c, const str
                   "coordinates; what a phase did not scan is dark blue.</figcaption>\n");
 }
 
-enum err report_figure(struct str *html, const struct report_options *o, size_t item,
-                       const struct evaluation *e)
+enum err report_figure(struct str *html, const struct report_figure_of *f)
 {
-    const struct report_case *c = &o->cases[item];
+    const struct report_case *c = &f->set->cases[f->item];
     struct str png = {0};
     enum err err;
 
     if (c->phases < 1)
         return ERR_OK;
-    err = montage(&png, o, c, e);
+    err = montage(&png, c, f);
     if (err == ERR_MEMORY) {
         str_free(&png);
         return err;
@@ -152,7 +154,7 @@ enum err report_figure(struct str *html, const struct report_options *o, size_t 
         html_add_data(html, "image/png", png.s, png.len);
         str_add(html, "\"></div>\n");
     }
-    add_caption(html, c, e);
+    add_caption(html, c, f);
     str_add(html, "</figure>\n");
     str_free(&png);
     return str_status(html);

@@ -4,7 +4,8 @@
 #include <stdio.h>
 
 struct report_config {
-    const char *work, *summary, *dataset, *model, *output;
+    const char *work, *dataset, *model, *output;
+    struct cfg_list summary;
     int training;
     double window_low, window_high;
     int64_t pictures;
@@ -14,11 +15,13 @@ static const char *const training_names[] = {"auto", "all", "none", NULL};
 
 static const struct field fields[] = {
     FIELD(struct report_config, T_STRING, work, .brief = 'w', .arg = "WORK",
-          .help = "work folder with evaluation/summary.json and a model"),
+          .help =
+              "work folder with a model and evaluations: evaluation/summary.json, or several named sets as "
+              "evaluation/NAME/summary.json"),
     FIELD(struct report_config, T_STRING, output, .brief = 'o', .arg = "FILE",
           .help = "HTML file, or a folder for index.html (default WORK/report/index.html)"),
-    FIELD(struct report_config, T_STRING, summary, .arg = "FILE",
-          .help = "another summary.json of d4m evaluate"),
+    FIELD(struct report_config, T_LIST, summary, .arg = "FILE",
+          .help = "summary.json of d4m evaluate, in place of those; given several times, several sets"),
     FIELD(struct report_config, T_STRING, dataset, .brief = 'd', .arg = "DATASET",
           .help = "where the images are (default: the data set of the references)"),
     FIELD(struct report_config, T_STRING, model, .arg = "FOLDER",
@@ -30,7 +33,7 @@ static const struct field fields[] = {
     FIELD(struct report_config, T_REAL, window_high, .def = 240, .min = -1024, .max = 3071,
           .help = "HU that pictures show white"),
     FIELD(struct report_config, T_INT, pictures, .def = 24, .min = 1, .max = 10000,
-          .help = "most cases with pictures, worst first"),
+          .help = "most cases of a set with pictures, from its worst to its best (3: worst, median, best)"),
 };
 
 /* --output as a file: itself if it ends in .html or .htm, else index.html in that folder. */
@@ -53,7 +56,7 @@ static enum err print(const struct cli *cli, const char *path, const struct repo
         return ERR_OK;
     }
     json_setup();
-    j = json_pack("{s:o, s:I, s:I}", "report", json_str(path), "cases", (json_int_t)s->count, "warnings",
+    j = json_pack("{s:o, s:I, s:I}", "report", json_str(path), "cases", (json_int_t)s->cases, "warnings",
                   (json_int_t)s->warnings.count);
     err = json_print(j);
     json_decref(j);
@@ -81,12 +84,11 @@ static enum err report_main(const struct cli *cli, const void *config)
     TRY(report_sources_find(&s, &q));
     o.path = output_path(cli->arena, c);
     o.title = s.title;
-    o.summary = s.summary;
+    o.set = s.set;
+    o.sets = s.sets;
     o.log = s.log;
     o.plan = s.plan;
     o.registered = s.registered;
-    o.cases = s.cases;
-    o.count = s.count;
     o.facts = s.fact;
     o.fact_count = s.facts;
     o.warnings = &s.warnings;

@@ -3,29 +3,41 @@
 #include "base/json.h"
 #include "data/plan.h"
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
+enum { MOST_FACTS = 16 };
+
+struct facts {
+    struct arena *arena;
+    struct report_fact *item; /* [MOST_FACTS] */
+    size_t count;
+};
+
+static enum err facts_begin(struct facts *f, struct arena *a)
+{
+    *f = (struct facts){.arena = a, .item = arena_alloc(a, MOST_FACTS, sizeof *f->item)};
+    return f->item ? ERR_OK : ERR_MEMORY;
+}
+
 /* text NULL: exhaustion. */
-static enum err add(struct report_sources *out, const char *name, const char *text)
+static enum err add(struct facts *f, const char *name, const char *text)
 {
     if (!text)
         return ERR_MEMORY;
-    if (out->facts < REPORT_FACTS)
-        out->fact[out->facts++] = (struct report_fact){name, text};
+    if (f->count < MOST_FACTS)
+        f->item[f->count++] = (struct report_fact){name, text};
     return ERR_OK;
 }
 
 /* Adds a text member of an object if it is there. */
-static enum err add_member(struct report_sources *out, const char *name, const json_t *o, const char *key)
+static enum err add_member(struct facts *f, const char *name, const json_t *o, const char *key)
 {
     const char *text = json_string_value(json_object_get(o, key));
 
-    return text ? add(out, name, arena_str(out->arena, text)) : ERR_OK;
+    return text ? add(f, name, arena_str(f->arena, text)) : ERR_OK;
 }
 
-static enum err add_hash(struct report_sources *out, const char *name, const char *path)
+static enum err add_hash(struct facts *f, const char *name, const char *path)
 {
     uint64_t hash;
 
@@ -34,29 +46,21 @@ static enum err add_hash(struct report_sources *out, const char *name, const cha
     if (!file_exists(path))
         return ERR_OK;
     TRY(file_hash(path, &hash));
-    return add(out, name, arena_printf(out->arena, "%s, xxh3 %016" PRIx64, path, hash));
+    return add(f, name, arena_printf(f->arena, "%s, xxh3 %016" PRIx64, path, hash));
 }
 
-static enum err add_dataset(struct report_sources *out, const char *folder)
+static enum err add_dataset(struct facts *f, const char *folder)
 {
-    const char *path = arena_printf(out->arena, "%s/dataset.json", folder);
     json_t *j = NULL;
     enum err err;
 
-    if (!path)
-        return ERR_MEMORY;
-    TRY(add(out, "Data set", arena_str(out->arena, folder)));
-    if (!file_exists(path))
-        return ERR_OK;
-    TRY(json_read(&j, path));
-    err = add_member(out, "Licence of the data", j, "licence");
+    TRY(add(f, "Data set", arena_str(f->arena, folder)));
+    TRY(report_read_optional(&j, arena_printf(f->arena, "%s/dataset.json", folder)));
+    err = add_member(f, "Licence of the data", j, "licence");
     if (!err)
-        err = add_member(out, "Licence of the data", j, "license");
+        err = add_member(f, "Licence of the data", j, "license");
     if (!err)
-        err = add_member(out, "Source of the data", j, "reference");
-    if (!err && json_is_string(json_object_get(j, "name")))
-        out->title = arena_printf(out->arena, "Liver tumour segmentation: %s",
-                                  json_string_value(json_object_get(j, "name")));
+        err = add_member(f, "Source of the data", j, "reference");
     json_decref(j);
     return err;
 }
@@ -83,36 +87,67 @@ static const char *training_text(struct arena *a, const struct plan *p)
                         p->schedule == SCHED_POLY ? "poly" : "cosine", p->ce_weight);
 }
 
-static enum err add_model(struct report_sources *out, const char *model)
+static enum err add_model(struct facts *f, const char *model, const char *plan)
 {
-    struct arena *a = out->arena;
+    struct arena *a = f->arena;
     struct plan p = {0};
 
-    TRY(add_hash(out, "Model", arena_printf(a, "%s/model.safetensors", model)));
-    if (!out->plan)
+    TRY(add_hash(f, "Model", arena_printf(a, "%s/model.safetensors", model)));
+    if (!plan)
         return ERR_OK;
-    TRY(plan_read(&p, a, out->plan));
-    TRY(add(out, "Network", network_text(a, &p)));
-    TRY(add(out, "Training", training_text(a, &p)));
-    TRY(add(out, "Intensities",
+    TRY(plan_read(&p, a, plan));
+    TRY(add(f, "Network", network_text(a, &p)));
+    TRY(add(f, "Training", training_text(a, &p)));
+    TRY(add(f, "Intensities",
             arena_printf(a, "clipped to [%g, %g] HU, then z-scored per volume", p.window[0], p.window[1])));
     if (p.phase_names)
-        TRY(add(out, "Phases of the model", p.phase_names));
-    TRY(add(out, "Seed", arena_printf(a, "%" PRIu64, p.seed)));
-    return add_hash(out, "Plan", out->plan);
+        TRY(add(f, "Phases of the model", p.phase_names));
+    TRY(add(f, "Seed", arena_printf(a, "%" PRIu64, p.seed)));
+    return add_hash(f, "Plan", plan);
 }
 
-enum err report_facts(struct report_sources *out, const struct fact_sources *from)
+enum err report_title(struct report_sources *out, const char *dataset)
 {
+    json_t *j = NULL;
+    const char *name;
+
     out->title = "Liver tumour segmentation";
-    if (from->dataset)
-        TRY(add_dataset(out, from->dataset));
-    if (from->model)
-        TRY(add_model(out, from->model));
-    TRY(add_member(out, "Trained by", from->project, "command"));
-    TRY(add_member(out, "Predicted by", from->record, "command"));
-    TRY(add_hash(out, "Evaluation", out->summary));
-    if (from->query->command_line)
-        TRY(add(out, "Reported by", arena_str(out->arena, from->query->command_line)));
+    if (!dataset)
+        return ERR_OK;
+    TRY(report_read_optional(&j, arena_printf(out->arena, "%s/dataset.json", dataset)));
+    name = json_string_value(json_object_get(j, "name"));
+    if (name)
+        out->title = arena_printf(out->arena, "Liver tumour segmentation: %s", name);
+    json_decref(j);
     return out->title ? ERR_OK : ERR_MEMORY;
+}
+
+enum err report_model_facts(struct report_sources *out, const struct report_query *q,
+                            const struct report_model *m)
+{
+    struct facts f;
+
+    TRY(facts_begin(&f, out->arena));
+    if (m->folder)
+        TRY(add_model(&f, m->folder, out->plan));
+    TRY(add_member(&f, "Trained by", m->project, "command"));
+    if (q->command_line)
+        TRY(add(&f, "Reported by", arena_str(out->arena, q->command_line)));
+    out->fact = f.item;
+    out->facts = f.count;
+    return ERR_OK;
+}
+
+enum err report_set_facts(struct report_set *set, struct arena *a, const char *dataset, const json_t *record)
+{
+    struct facts f;
+
+    TRY(facts_begin(&f, a));
+    if (dataset)
+        TRY(add_dataset(&f, dataset));
+    TRY(add_member(&f, "Predicted by", record, "command"));
+    TRY(add_hash(&f, "Evaluation", set->summary));
+    set->facts = f.item;
+    set->fact_count = f.count;
+    return ERR_OK;
 }

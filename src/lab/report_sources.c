@@ -1,71 +1,105 @@
 #include "lab/report_sources.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "data/cases.h"
-#include "eval/score.h"
+#include "base/mem.h"
 #include "lab/report_facts.h"
-#include <stdlib.h>
+#include "lab/report_set.h"
 #include <string.h>
-#include <sys/stat.h>
 
 /* What is known while the sources are put together. */
 struct search {
     const struct report_query *q;
     struct report_sources *out;
-    struct evaluation *scores;
-    const char *trained_on; /* data set of project.json, or NULL */
-    const char *dataset;    /* where the evaluated cases come from, or NULL */
-    const char *model;      /* model folder, or NULL */
-    struct case_list *cases;
-    json_t *project, *record; /* project.json, result.json; or NULL */
+    struct report_model model;
+    json_t *project;
+    const char **summary; /* files, in the arena */
+    size_t summaries, room;
 };
 
-/* The folder of a path ("." if it names none), in the arena. */
-static const char *folder_of(struct arena *a, const char *path)
+static enum err add_summary(struct search *s, const char *path)
 {
-    size_t n = (size_t)(path_base(path) - path);
+    const char **grown;
 
-    return n > 1 ? arena_printf(a, "%.*s", (int)n - 1, path) : n ? "/" : ".";
-}
-
-static bool same_folder(const char *a, const char *b)
-{
-    struct stat x, y;
-
-    return a && b && !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
-/* Reads a JSON file if it is there. */
-static enum err read_optional(json_t **out, const char *path)
-{
     if (!path)
         return ERR_MEMORY;
-    return file_exists(path) ? json_read(out, path) : ERR_OK;
+    if (s->summaries == s->room) {
+        grown = arena_alloc(s->out->arena, 2 * s->room + 8, sizeof *grown);
+        if (!grown)
+            return ERR_MEMORY;
+        if (s->summaries)
+            memcpy(grown, s->summary, s->summaries * sizeof *grown);
+        s->summary = grown;
+        s->room = 2 * s->room + 8;
+    }
+    s->summary[s->summaries++] = path;
+    return ERR_OK;
 }
 
-static enum err find_summary(struct search *s)
+/* folder/summary.json and folder/NAME/summary.json. */
+static enum err list_summaries(struct search *s, const char *folder)
 {
     struct arena *a = s->out->arena;
-    const char *path = s->q->summary;
+    const char *own = arena_printf(a, "%s/summary.json", folder);
+    char **names = NULL;
+    size_t count = 0;
+    enum err err = own ? ERR_OK : ERR_MEMORY;
 
-    if (!path && !s->q->work)
+    if (!err && file_exists(own))
+        err = add_summary(s, own);
+    if (!err && folder_exists(folder))
+        err = folder_list(folder, &names, &count);
+    for (size_t i = 0; i < count && !err; i++) {
+        const char *path = arena_printf(a, "%s/%s/summary.json", folder, names[i]);
+
+        if (!path || file_exists(path))
+            err = add_summary(s, path);
+    }
+    names_free(names, count);
+    if (!err && !s->summaries)
+        err = err_set(ERR_USAGE, "%s: no such file; make it with d4m evaluate", own);
+    return err;
+}
+
+static enum err find_summaries(struct search *s)
+{
+    const struct report_query *q = s->q;
+    const char *folder;
+
+    if (!q->summary.count && !q->work)
         return err_set(ERR_USAGE, "name a work folder (-w) or an evaluation (--summary)");
-    if (!path)
-        path = arena_printf(a, "%s/evaluation/summary.json", s->q->work);
-    if (!path)
-        return ERR_MEMORY;
-    if (!file_exists(path))
-        return err_set(ERR_USAGE, "%s: no such file; make it with d4m evaluate", path);
-    s->out->summary = path;
-    return evaluation_read(&s->scores, path);
+    for (size_t i = 0; i < q->summary.count; i++) {
+        if (!file_exists(q->summary.item[i]))
+            return err_set(ERR_USAGE, "%s: no such file; make it with d4m evaluate", q->summary.item[i]);
+        TRY(add_summary(s, q->summary.item[i]));
+    }
+    if (!q->summary.count) {
+        folder = arena_printf(s->out->arena, "%s/evaluation", q->work);
+        if (!folder)
+            return ERR_MEMORY;
+        TRY(list_summaries(s, folder));
+    }
+    if (q->dataset && s->summaries > 1)
+        return err_set(ERR_USAGE,
+                       "--dataset belongs to one evaluation, but there are %zu: name one with --summary",
+                       s->summaries);
+    return ERR_OK;
 }
 
 static enum err find_project(struct search *s)
 {
+    struct arena *a = s->out->arena;
+    json_t *dataset = NULL;
+
     if (!s->q->work)
         return ERR_OK;
-    TRY(read_optional(&s->project, arena_printf(s->out->arena, "%s/project.json", s->q->work)));
-    s->trained_on = json_string_value(json_object_get(s->project, "dataset"));
+    TRY(report_read_optional(&s->project, arena_printf(a, "%s/project.json", s->q->work)));
+    s->model.project = s->project;
+    s->model.trained_on = json_string_value(json_object_get(s->project, "dataset"));
+    if (!s->model.trained_on)
+        return ERR_OK;
+    TRY(report_read_optional(&dataset, arena_printf(a, "%s/dataset.json", s->model.trained_on)));
+    s->model.on_phantoms = json_object_get(dataset, "phantom") != NULL;
+    json_decref(dataset);
     return ERR_OK;
 }
 
@@ -85,9 +119,9 @@ static enum err find_folds(struct search *s, const char *net, size_t *found)
         if (!plan)
             err = ERR_MEMORY;
         else if (file_exists(plan) && ++*found == 1)
-            s->model = model;
+            s->model.folder = model;
         else if (file_exists(plan))
-            err = err_set(ERR_USAGE, "%s and %s are models; name one with --model", s->model, model);
+            err = err_set(ERR_USAGE, "%s and %s are models; name one with --model", s->model.folder, model);
     }
     names_free(names, count);
     return err;
@@ -101,9 +135,10 @@ static enum err find_model(struct search *s)
     size_t count = 0, found = 0;
     enum err err = ERR_OK;
 
-    s->model = s->q->model;
-    if (s->model)
-        return folder_exists(s->model) ? ERR_OK : err_set(ERR_USAGE, "--model %s: no such folder", s->model);
+    s->model.folder = s->q->model;
+    if (s->q->model)
+        return folder_exists(s->q->model) ? ERR_OK
+                                          : err_set(ERR_USAGE, "--model %s: no such folder", s->q->model);
     if (!s->q->work)
         return ERR_OK;
     models = arena_printf(a, "%s/models", s->q->work);
@@ -128,10 +163,10 @@ static enum err name_model_files(struct search *s)
 {
     struct arena *a = s->out->arena;
 
-    if (!s->model)
+    if (!s->model.folder)
         return ERR_OK;
-    s->out->plan = arena_printf(a, "%s/plan.json", s->model);
-    s->out->log = arena_printf(a, "%s/log.jsonl", s->model);
+    s->out->plan = arena_printf(a, "%s/plan.json", s->model.folder);
+    s->out->log = arena_printf(a, "%s/log.jsonl", s->model.folder);
     if (!s->out->plan || !s->out->log)
         return ERR_MEMORY;
     if (!file_exists(s->out->plan))
@@ -141,189 +176,21 @@ static enum err name_model_files(struct search *s)
     return ERR_OK;
 }
 
-/* The data set's cases, for their images. Without them the report has no pictures, but it is a report. */
-static enum err find_cases(struct search *s)
+static enum err find_sets(struct search *s)
 {
-    struct arena *a = s->out->arena;
-    const char *labels = s->scores->count ? folder_of(a, s->scores->item[0].reference) : NULL;
-    const char *json;
-    enum err err;
+    struct report_sources *out = s->out;
 
-    if (!labels)
-        return s->scores->count ? ERR_MEMORY : ERR_OK;
-    s->dataset = s->q->dataset ? s->q->dataset : folder_of(a, labels);
-    json = s->dataset ? arena_printf(a, "%s/dataset.json", s->dataset) : NULL;
-    if (!json)
+    out->set = arena_alloc(out->arena, s->summaries, sizeof *out->set);
+    if (!out->set)
         return ERR_MEMORY;
-    if (!s->q->dataset && !file_exists(json)) {
-        s->dataset = s->trained_on;
-        if (!s->dataset)
-            return ERR_OK;
+    for (; out->sets < s->summaries; out->sets++) {
+        const char *dataset;
+
+        TRY(report_set_find(&out->set[out->sets], &dataset, s->summary[out->sets], s->q, &s->model, out));
+        out->cases += out->set[out->sets].count;
+        if (!out->sets)
+            TRY(report_title(out, dataset));
     }
-    err = case_list_read(&s->cases, s->dataset,
-                         !strcmp(path_base(labels), "labelsTs") ? CASES_TEST : CASES_TRAIN, NULL);
-    if (err == ERR_MEMORY || (err && s->q->dataset))
-        return err;
-    if (err)
-        note_add(&s->out->warnings, "no-images", "no pictures: %s", err_text());
-    return ERR_OK;
-}
-
-static const struct case_files *find_files(const struct case_list *l, const char *name)
-{
-    for (size_t i = 0; l && i < l->count; i++)
-        if (!strcmp(l->item[i].name, name))
-            return &l->item[i];
-    return NULL;
-}
-
-/* The entry of a case in result.json, NULL if there is none. */
-static json_t *find_record(const json_t *record, const char *name)
-{
-    json_t *cases = json_object_get(record, "cases"), *item;
-    size_t i;
-
-    json_array_foreach(cases, i, item)
-    {
-        const char *of = json_string_value(json_object_get(item, "case"));
-
-        if (of && !strcmp(of, name))
-            return item;
-    }
-    return NULL;
-}
-
-/* "Predicted from a, b on the grid of b." */
-static enum err tell_phases(struct search *s, struct report_case *c, const json_t *record)
-{
-    json_t *used = json_object_get(record, "phases_used"), *item;
-    const char *reference = json_string_value(json_object_get(record, "reference"));
-    struct str text = {0};
-    size_t i;
-    enum err err;
-
-    if (!json_array_size(used))
-        return ERR_OK;
-    str_add(&text, "Predicted from ");
-    json_array_foreach(used, i, item)
-    {
-        str_addf(&text, "%s%s", i ? ", " : "", json_is_string(item) ? json_string_value(item) : "?");
-    }
-    if (reference)
-        str_addf(&text, " on the grid of %s", reference);
-    str_add(&text, ".");
-    err = str_status(&text);
-    if (!err) {
-        c->used = arena_str(s->out->arena, text.s);
-        err = c->used ? ERR_OK : ERR_MEMORY;
-    }
-    str_free(&text);
-    return err;
-}
-
-static void pass_notes_on(struct search *s, const char *name, const json_t *record)
-{
-    json_t *notes = json_object_get(record, "notes"), *item;
-    size_t i;
-
-    json_array_foreach(notes, i, item)
-    {
-        const char *text = json_string_value(json_object_get(item, "text"));
-
-        if (text)
-            note_add(&s->out->warnings, "prediction", "prediction of %s: %s", name, text);
-    }
-}
-
-/* A phase's name as people write it: "portal venous". */
-static char *spoken(struct arena *a, const char *name)
-{
-    char *text = arena_str(a, name);
-
-    for (char *c = text; c && *c; c++)
-        if (*c == '_')
-            *c = ' ';
-    return text;
-}
-
-static enum err fill_case(struct search *s, struct report_case *c, const struct case_score *score)
-{
-    struct arena *a = s->out->arena;
-    const struct case_files *files = find_files(s->cases, score->name);
-    const json_t *record = find_record(s->record, score->name);
-
-    c->name = arena_str(a, score->name);
-    c->reference = arena_str(a, score->reference);
-    c->prediction = score->prediction ? arena_str(a, score->prediction) : NULL;
-    if (!c->name || !c->reference || (score->prediction && !c->prediction))
-        return ERR_MEMORY;
-    for (int k = 0; files && k < s->cases->phases.count; k++)
-        if (files->phase[k]) {
-            c->phase_path[c->phases] = arena_str(a, files->phase[k]);
-            c->phase_name[c->phases] = spoken(a, s->cases->phases.name[k]);
-            if (!c->phase_path[c->phases] || !c->phase_name[c->phases])
-                return ERR_MEMORY;
-            c->phases++;
-        }
-    if (s->cases && !files)
-        note_add(&s->out->warnings, "no-images", "%s: %s has no images of this case; no picture", score->name,
-                 s->dataset);
-    pass_notes_on(s, score->name, record);
-    return tell_phases(s, c, record);
-}
-
-static enum err fill_cases(struct search *s)
-{
-    const char *prediction = NULL;
-    struct arena *a = s->out->arena;
-
-    for (size_t i = 0; i < s->scores->count && !prediction; i++)
-        prediction = s->scores->item[i].prediction;
-    if (prediction)
-        TRY(read_optional(&s->record, arena_printf(a, "%s/result.json", folder_of(a, prediction))));
-    s->out->count = s->scores->count;
-    s->out->cases = arena_alloc(a, s->out->count ? s->out->count : 1, sizeof *s->out->cases);
-    if (!s->out->cases)
-        return ERR_MEMORY;
-    for (size_t i = 0; i < s->out->count; i++)
-        TRY(fill_case(s, &s->out->cases[i], &s->scores->item[i]));
-    return ERR_OK;
-}
-
-static void mark(struct search *s, const char *name)
-{
-    for (size_t i = 0; i < s->out->count; i++)
-        if (!strcmp(s->out->cases[i].name, name))
-            s->out->cases[i].training = true;
-}
-
-/* The fold is in the folder's name; the split follows from it as it did in training. */
-static enum err mark_fold(struct search *s)
-{
-    const char *name = path_base(s->model);
-    int fold = str_starts(name, "fold_") && strcmp(name, "fold_all") ? atoi(name + 5) : FOLD_ALL;
-    struct split split = {0};
-
-    TRY(split_make(&split, s->cases, s->trained_on, fold, NULL));
-    for (size_t i = 0; i < split.trains; i++)
-        mark(s, s->cases->item[split.train[i]].name);
-    split_free(&split);
-    return ERR_OK;
-}
-
-static enum err mark_training(struct search *s)
-{
-    enum report_training t = s->q->training;
-    bool ours = s->cases && s->model && same_folder(s->trained_on, s->dataset);
-
-    if (t == TRAINING_AUTO && ours)
-        return mark_fold(s);
-    if (t == TRAINING_AUTO && s->model && !s->trained_on)
-        note_add(
-            &s->out->warnings, "training-unknown",
-            "what the model was trained on is not known; if it saw these cases, say so with --training all");
-    for (size_t i = 0; i < s->out->count && t == TRAINING_ALL; i++)
-        s->out->cases[i].training = true;
     return ERR_OK;
 }
 
@@ -345,18 +212,12 @@ static enum err find_registration(struct search *s)
 static enum err find_all(struct search *s)
 {
     TRY(find_registration(s));
-    TRY(find_summary(s));
+    TRY(find_summaries(s));
     TRY(find_project(s));
     TRY(find_model(s));
     TRY(name_model_files(s));
-    TRY(find_cases(s));
-    TRY(fill_cases(s));
-    TRY(mark_training(s));
-    return report_facts(s->out, &(struct fact_sources){.query = s->q,
-                                                       .dataset = s->dataset,
-                                                       .model = s->model,
-                                                       .project = s->project,
-                                                       .record = s->record});
+    TRY(find_sets(s));
+    return report_model_facts(s->out, s->q, &s->model);
 }
 
 enum err report_sources_find(struct report_sources *out, const struct report_query *q)
@@ -365,10 +226,7 @@ enum err report_sources_find(struct report_sources *out, const struct report_que
     struct search s = {.q = q, .out = &r};
     enum err err = r.arena ? find_all(&s) : ERR_MEMORY;
 
-    evaluation_free(s.scores);
-    case_list_free(s.cases);
     json_decref(s.project);
-    json_decref(s.record);
     if (err)
         report_sources_free(&r);
     else

@@ -259,6 +259,7 @@ enum err evaluate_run(struct evaluate_result *out, const struct evaluate_options
     TRY_OR(done, check_paths(o));
     TRY_OR(done, label_names_find(&names, o->ref));
     TRY_OR(done, evaluation_new(&r.scores, names.count, names.name, o->policy));
+    r.scores->phantom = names.phantom;
     if (folder_exists(o->ref))
         TRY_OR(done, add_folder(r.scores, o, notes));
     else

@@ -57,6 +57,7 @@ enum err label_names_parse(struct label_names *out, const json_t *dataset, const
     }
     if (!n.count)
         err = err_set(ERR_INPUT, "%s: labels: no label but background", what);
+    n.phantom = json_object_get(dataset, "phantom") != NULL;
     for (int i = 1; i <= n.count && !err; i++)
         if (!n.name[i])
             err = err_set(ERR_INPUT, "%s: labels: %d has no name, but %d has", what, i, n.count);

@@ -8,6 +8,7 @@
 struct label_names {
     int count;                       /* foreground labels 1..count */
     const char *name[LABEL_MAX + 1]; /* [1..count], mem_new */
+    bool phantom;                    /* the data set says that it is one of phantoms (its key "phantom") */
 };
 
 /* Looks in `path` (a folder, or the folder of a file) and in the folder above it. nnU-Net's v2 ("liver": 1)

@@ -109,12 +109,14 @@ static void summary_reads_back(void **state)
 {
     struct evaluation *e = sample(), *f = NULL;
     const char *path = test_path(test_folder(), "summary.json");
-    json_t *j = evaluation_json(e, NULL, 0), *k;
+    json_t *j, *k;
 
     (void)state;
+    e->phantom = true;
+    j = evaluation_json(e, NULL, 0);
     assert_ok(json_write(j, path));
     assert_ok(evaluation_read(&f, path));
-    assert_true(f->count == 4 && f->labels == 2 && f->policy == EMPTY_EXCLUDE);
+    assert_true(f->count == 4 && f->labels == 2 && f->policy == EMPTY_EXCLUDE && f->phantom);
     assert_null(f->item[3].prediction);
     assert_string_equal(f->item[2].name, "<c> \xEF\xBF\xBD");
     k = evaluation_json(f, NULL, 0);
@@ -188,11 +190,16 @@ static void table_says_it_all(void **state)
                                        "policy \"exclude\"",
                                        "26-connected",
                                        "2 of 3 detected",
-                                       "n 3/3/3/2"};
+                                       "n 3/3/3/2",
+                                       "95 % CI",
+                                       "min-max",
+                                       "0.0000-1.0000",
+                                       PHANTOM_SENTENCE};
     struct evaluation *e = sample();
     struct str table = {0};
 
     (void)state;
+    e->phantom = true;
     assert_ok(evaluation_table(e, &table));
     for (size_t i = 0; i < sizeof part / sizeof *part; i++)
         if (!strstr(table.s, part[i]))

@@ -91,21 +91,24 @@ static void write_project(const struct scene *s)
         "\"reference\": \"portal_venous\", \"notes\": [{\"name\": \"n\", \"text\": \"<i>odd</i>\"}]}]}");
 }
 
-static void write_summary(const struct scene *s)
+/* An evaluation of predictions/NAME.nii against `labels`/NAME.nii of a data set. */
+static void write_evaluation(const struct scene *s, const char *data, const char *labels, const char *path,
+                             bool phantom)
 {
-    static const char *const labels[] = {NULL, "liver", "tumour"};
+    static const char *const names[] = {NULL, "liver", "tumour"};
     struct evaluation *e = NULL;
     json_t *j;
 
-    assert_ok(evaluation_new(&e, 2, labels, EMPTY_EXCLUDE));
+    assert_ok(evaluation_new(&e, 2, names, EMPTY_EXCLUDE));
+    e->phantom = phantom;
     for (int i = 0; i < 2; i++) {
         struct volume *r = NULL, *p = NULL;
         struct nifti_options o = {0};
         char file[64];
         struct score_files f = {.name = s->name[i]};
 
-        snprintf(file, sizeof file, "labelsTr/%s.nii", s->name[i]);
-        f.reference = test_path(s->data, file);
+        snprintf(file, sizeof file, "%s/%s.nii", labels, s->name[i]);
+        f.reference = test_path(data, file);
         snprintf(file, sizeof file, "predictions/%s.nii", s->name[i]);
         f.prediction = test_path(s->work, file);
         assert_ok(nifti_load_labels(&r, f.reference, &o, NULL));
@@ -115,9 +118,33 @@ static void write_summary(const struct scene *s)
         volume_free(p);
     }
     j = evaluation_json(e, NULL, 0);
-    assert_ok(json_write(j, s->summary));
+    assert_ok(json_write(j, path));
     json_decref(j);
     evaluation_free(e);
+}
+
+static void write_dataset(const char *data, const char *images, const char *labels, const struct scene *s,
+                          const char *more)
+{
+    struct str b = {0};
+
+    assert_ok(folder_make(test_path(data, images)));
+    assert_ok(folder_make(test_path(data, labels)));
+    str_addf(
+        &b,
+        "{\"name\": \"<toy>\", %s\"channel_names\": {\"0\": \"portal_venous\"}, \"labels\": {\"background\": "
+        "0, \"liver\": 1, \"tumour\": 2}, \"numTraining\": 2, \"file_ending\": \".nii\"}",
+        more);
+    write_text(test_path(data, "dataset.json"), b.s);
+    str_free(&b);
+    for (int i = 0; i < 2; i++) {
+        char file[64];
+
+        snprintf(file, sizeof file, "%s/%s_0000.nii", images, s->name[i]);
+        write_image(test_path(data, file));
+        snprintf(file, sizeof file, "%s/%s.nii", labels, s->name[i]);
+        write_mask(test_path(data, file), 4);
+    }
 }
 
 static struct scene make_scene(void)
@@ -127,22 +154,13 @@ static struct scene make_scene(void)
     s.data = test_path(s.folder, "data");
     s.work = test_path(s.folder, "work");
     s.summary = test_path(s.work, "evaluation/summary.json");
-    assert_ok(folder_make(test_path(s.data, "imagesTr")));
-    assert_ok(folder_make(test_path(s.data, "labelsTr")));
+    write_dataset(s.data, "imagesTr", "labelsTr", &s, "");
     assert_ok(folder_make(test_path(s.work, "predictions")));
     assert_ok(folder_make(test_path(s.work, "evaluation")));
     assert_ok(folder_make(test_path(s.work, "models/segmenter-nnunet/fold_all")));
-    write_text(test_path(s.data, "dataset.json"),
-               "{\"name\": \"<toy>\", \"channel_names\": {\"0\": \"portal_venous\"}, \"labels\": "
-               "{\"background\": 0, "
-               "\"liver\": 1, \"tumour\": 2}, \"numTraining\": 2, \"file_ending\": \".nii\"}");
     for (int i = 0; i < 2; i++) {
         char file[64];
 
-        snprintf(file, sizeof file, "imagesTr/%s_0000.nii", s.name[i]);
-        write_image(test_path(s.data, file));
-        snprintf(file, sizeof file, "labelsTr/%s.nii", s.name[i]);
-        write_mask(test_path(s.data, file), 4);
         snprintf(file, sizeof file, "predictions/%s.nii", s.name[i]);
         write_mask(test_path(s.work, file), 4 + 2 * i);
     }
@@ -153,7 +171,7 @@ static struct scene make_scene(void)
                "\": 0.5}}\n{\"epoch\": 1, \"train_loss\": 0.5}\n");
     write_text(test_path(s.work, "models/segmenter-nnunet/fold_all/model.safetensors"), "weights");
     write_project(&s);
-    write_summary(&s);
+    write_evaluation(&s, s.data, "labelsTr", s.summary, false);
     return s;
 }
 
@@ -185,6 +203,18 @@ static size_t times(const char *page, const char *part)
     return n;
 }
 
+static void use_sources(struct report_options *o, const struct report_sources *r)
+{
+    o->title = r->title;
+    o->set = r->set;
+    o->sets = r->sets;
+    o->log = r->log;
+    o->plan = r->plan;
+    o->facts = r->fact;
+    o->fact_count = r->facts;
+    o->warnings = &r->warnings;
+}
+
 static void a_work_folder_becomes_a_page(void **state)
 {
     struct scene s = make_scene();
@@ -195,18 +225,12 @@ static void a_work_folder_becomes_a_page(void **state)
 
     (void)state;
     assert_ok(report_sources_find(&r, &q));
-    assert_int_equal(r.count, 2);
-    assert_true(r.cases[0].training && r.cases[1].training);
-    assert_string_equal(r.cases[0].used, "Predicted from portal_venous on the grid of portal_venous.");
-    o.title = r.title;
-    o.summary = r.summary;
-    o.log = r.log;
-    o.plan = r.plan;
-    o.cases = r.cases;
-    o.count = r.count;
-    o.facts = r.fact;
-    o.fact_count = r.facts;
-    o.warnings = &r.warnings;
+    assert_true(r.sets == 1 && r.cases == 2 && r.set[0].count == 2);
+    assert_string_equal(r.set[0].name, "Evaluation");
+    assert_null(r.set[0].unseen);
+    assert_true(r.set[0].cases[0].training && r.set[0].cases[1].training);
+    assert_string_equal(r.set[0].cases[0].used, "Predicted from portal_venous on the grid of portal_venous.");
+    use_sources(&o, &r);
     assert_ok(report_write(&o));
     page = read_page(o.path);
     holds(page, "Research use only. Not a medical device. Not for clinical use.");
@@ -241,11 +265,13 @@ static void hostile_texts_and_lost_images(void **state)
                                     .used = EVIL,
                                     .training = true}};
     struct report_fact fact[1] = {{EVIL, EVIL}};
+    struct report_set set = {
+        .name = EVIL, .unseen = EVIL, .cases = cases, .count = 1, .facts = fact, .fact_count = 1};
     struct report_options o = {.path = test_path(s.folder, "r.html"),
                                .title = EVIL,
                                .date = EVIL,
-                               .cases = cases,
-                               .count = 1,
+                               .set = &set,
+                               .sets = 1,
                                .facts = fact,
                                .fact_count = 1,
                                .warnings = &notes};
@@ -257,7 +283,7 @@ static void hostile_texts_and_lost_images(void **state)
     page = read_page(o.path);
     holds(page, "No picture: ");
     holds(page, "This is the training case.");
-    assert_true(times(page, "&lt;script&gt;") >= 8);
+    assert_true(times(page, "&lt;script&gt;") >= 12);
     mem_free(page);
     notes_clear(&notes);
 }
@@ -316,22 +342,97 @@ static void failures_keep_the_old_page(void **state)
 {
     struct scene s = make_scene();
     const char *path = test_path(s.folder, "r.html");
-    struct report_options o = {.path = path, .summary = test_path(s.folder, "none.json")};
+    struct report_set set = {.name = "a", .summary = test_path(s.folder, "none.json")};
+    struct report_options o = {.path = path, .set = &set, .sets = 1};
     char *page;
 
     (void)state;
     write_text(path, "<!DOCTYPE html>old");
     assert_err(report_write(&o), ERR_USAGE, "none.json");
-    o.summary = s.summary;
+    set.summary = s.summary;
     o.plan = test_path(s.data, "dataset.json");
     write_text(test_path(s.folder, "bad.json"), "{\"d4m\": ");
-    o.summary = test_path(s.folder, "bad.json");
+    set.summary = test_path(s.folder, "bad.json");
     assert_err(report_write(&o), ERR_CORRUPT, "bad.json");
     page = read_page(path);
     holds(page, "old");
     mem_free(page);
     o = (struct report_options){.path = test_path(path, "x/y.html")};
     assert_err(report_write(&o), ERR_OUTPUT, "r.html");
+}
+
+/* A work folder with several evaluations: the test part of phantoms, and cases from elsewhere. */
+static struct scene several_sets(void)
+{
+    struct scene s = make_scene();
+    const char *other = test_path(s.folder, "other"), *json = test_path(s.data, "dataset.json");
+
+    assert_int_equal(remove(s.summary), 0);
+    write_dataset(s.data, "imagesTs", "labelsTs", &s, "\"phantom\": {\"seed\": 1}, ");
+    write_dataset(other, "imagesTr", "labelsTr", &s, "");
+    assert_true(file_exists(json));
+    assert_ok(folder_make(test_path(s.work, "evaluation/held_out")));
+    assert_ok(folder_make(test_path(s.work, "evaluation/real_patients")));
+    write_evaluation(&s, s.data, "labelsTs", test_path(s.work, "evaluation/held_out/summary.json"), true);
+    write_evaluation(&s, other, "labelsTr", test_path(s.work, "evaluation/real_patients/summary.json"),
+                     false);
+    return s;
+}
+
+static void several_sets_have_their_sections(void **state)
+{
+    struct scene s = several_sets();
+    struct report_query q = {.work = s.work};
+    struct report_sources r = {0};
+    struct report_options o = {.path = test_path(s.folder, "several.html"), .pictures = 1};
+    char *page;
+
+    (void)state;
+    assert_ok(report_sources_find(&r, &q));
+    assert_true(r.sets == 2 && r.cases == 4);
+    assert_string_equal(r.set[0].name, "Held out");
+    assert_string_equal(r.set[1].name, "Real patients");
+    assert_non_null(strstr(r.set[0].unseen, "(phantoms); these cases are from the test part"));
+    assert_non_null(strstr(r.set[1].unseen, "knows phantoms only"));
+    assert_false(r.set[0].cases[0].training || r.set[1].cases[0].training);
+    use_sources(&o, &r);
+    assert_ok(report_write(&o));
+    page = read_page(o.path);
+    assert_int_equal(times(page, PHANTOM_SENTENCE), 1);
+    assert_true(strstr(page, "<h2>Held out</h2>") < strstr(page, PHANTOM_SENTENCE));
+    assert_true(strstr(page, PHANTOM_SENTENCE) < strstr(page, "<h2>Real patients</h2>"));
+    assert_int_equal(times(page, "95 % CI of the mean"), 6);
+    assert_int_equal(times(page, "src=\"data:image/png"), 2);
+    assert_int_equal(times(page, "worst of 2"), 2);
+    holds(page, "1 of 2 cases are shown");
+    mem_free(page);
+    o.pictures = 2;
+    assert_ok(report_write(&o));
+    page = read_page(o.path);
+    assert_int_equal(times(page, "best of 2"), 2);
+    mem_free(page);
+    report_sources_free(&r);
+    q.dataset = s.data;
+    assert_err(report_sources_find(&r, &q), ERR_USAGE, "--summary");
+}
+
+/* A case that is called like a training case is not said to be unseen. */
+static void names_of_training_cases_are_no_unseen_cases(void **state)
+{
+    struct scene s = several_sets();
+    struct report_query q = {.work = s.work};
+    struct report_sources r = {0};
+    struct str b = {0};
+
+    (void)state;
+    str_addf(&b, "{\"dataset\": \"%s\", \"cases\": [\"a\", \"c\"]}", s.data);
+    write_text(test_path(s.work, "project.json"), b.s);
+    str_free(&b);
+    assert_ok(report_sources_find(&r, &q));
+    assert_null(r.set[0].unseen);
+    assert_null(r.set[1].unseen);
+    assert_int_equal(r.warnings.count, 2 + 2); /* and the notes of the predictions */
+    report_sources_free(&r);
 }
 
 static void sources_tell_what_is_missing(void **state)
@@ -353,25 +454,28 @@ static void sources_tell_what_is_missing(void **state)
     q.dataset = NULL;
     q.training = TRAINING_NONE;
     assert_ok(report_sources_find(&r, &q));
-    assert_false(r.cases[0].training);
+    assert_false(r.set[0].cases[0].training);
     report_sources_free(&r);
     /* a second model has to be named */
     assert_ok(folder_make(test_path(s.work, "models/segmenter-nnunet/fold_0")));
     write_plan(test_path(s.work, "models/segmenter-nnunet/fold_0/plan.json"));
     assert_err(report_sources_find(&r, &q), ERR_USAGE, "--model");
     /* a summary alone, without a work folder */
-    q = (struct report_query){.summary = s.summary};
+    q = (struct report_query){.summary = {&s.summary, 1}};
     assert_ok(report_sources_find(&r, &q));
-    assert_true(r.count == 2 && r.cases[0].phases == 1 && !r.plan && !r.cases[0].training);
+    assert_true(r.cases == 2 && r.set[0].cases[0].phases == 1 && !r.plan && !r.set[0].cases[0].training);
     report_sources_free(&r);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_work_folder_becomes_a_page), cmocka_unit_test(hostile_texts_and_lost_images),
-        cmocka_unit_test(registrations_are_shown), cmocka_unit_test(failures_keep_the_old_page),
-        cmocka_unit_test(sources_tell_what_is_missing)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_work_folder_becomes_a_page),
+                                       cmocka_unit_test(hostile_texts_and_lost_images),
+                                       cmocka_unit_test(registrations_are_shown),
+                                       cmocka_unit_test(failures_keep_the_old_page),
+                                       cmocka_unit_test(sources_tell_what_is_missing),
+                                       cmocka_unit_test(several_sets_have_their_sections),
+                                       cmocka_unit_test(names_of_training_cases_are_no_unseen_cases)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

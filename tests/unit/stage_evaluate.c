@@ -226,7 +226,7 @@ static void the_command(void **state)
                     (char[]){"-o"},     (char *)(uintptr_t)f.out};
     void *config = arena_alloc(cli.arena, 1, cmd_evaluate.cfg_size);
     json_t *j = NULL;
-    const char *labels = "{\"labels\": {\"background\": 0, \"liver\": 1, \"cyst\": 2}}";
+    const char *labels = "{\"phantom\": {}, \"labels\": {\"background\": 0, \"liver\": 1, \"cyst\": 2}}";
 
     (void)state;
     assert_ok(file_write(test_path(f.root, "dataset.json"), labels, strlen(labels)));
@@ -239,6 +239,8 @@ static void the_command(void **state)
     assert_string_equal(
         json_string_value(json_array_get(json_object_get(json_object_get(j, "d4m"), "label_names"), 1)),
         "cyst");
+    assert_string_equal(json_string_value(json_object_get(json_object_get(j, "d4m"), "phantom")),
+                        PHANTOM_SENTENCE);
     json_decref(j);
     save(volume_at(3), 0, 9, test_path(f.ref, "lost.nii.gz"));
     assert_err(cmd_evaluate.run(&cli, config), ERR_CASES, "lost");
