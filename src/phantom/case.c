@@ -268,7 +268,7 @@ static void measure_labels(struct phase_facts *f, const struct phantom_case *c, 
 
 static void measure_centres(struct phase_facts *f, const struct phantom_case *c, const struct motion *m)
 {
-    struct points x, y;
+    struct points x = {0}, y;
     int n = c->scene.lesions.count;
 
     for (int i = 0; i < n; i++) {

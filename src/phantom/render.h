@@ -24,8 +24,10 @@ struct scan {
     double thickness; /* mm; slices are spacing[2] apart */
     double noise;     /* SD at the body's centre for 3 mm slices, HU */
     double fpeak;     /* of its power, 1/mm */
-    int padding;      /* outside the inscribed circle: -1024, -2000, or 0 for none */
-    double half[2];   /* 165, 112 mm times the body's scale: the noise falls towards the skin */
+    double axis[2];   /* mm: the body's middle, where noise is strongest */
+    double half[2];   /* 165, 112 mm times the body's scale: noise falls towards the skin */
+    int padding;      /* outside the circle: -1024, -2000, or 0 for none */
+    double circle[3]; /* centre and radius, mm: through the farthest edge of the grid, seen from the axis */
 };
 /* What a case's four scans are, from its streams `grid/p` and `scan/p`. */
 struct scan_options {
@@ -34,7 +36,8 @@ struct scan_options {
     double thickness;             /* of the portal venous slices (their distance is spacing[2]) */
     bool registered;              /* all phases on the portal venous grid */
     double noise, fpeak;
-    double scale; /* the body's */
+    double axis[2]; /* 0, 0 in patient space */
+    double scale;   /* the body's */
 };
 void scans_draw(struct scan out[PHANTOM_PHASES], const struct phantom_id *id, const struct scan_options *o);
 
