@@ -52,7 +52,7 @@ static enum err save(const struct writer *w, const struct volume *v, bool lps, e
 
 static enum err save_field(const struct writer *w, const struct motion *m, const char *end)
 {
-    char name[64], *path;
+    char name[128], *path;
     enum err err;
 
     snprintf(name, sizeof name, "%s%s.nii.gz", w->name, end);
