@@ -35,7 +35,7 @@ static enum err save(const struct writer *w, const struct volume *v, bool lps, e
 {
     struct orient axes = {{0, 1, 2}, {true, true, false}};
     struct volume *stored = NULL;
-    char name[64], *path;
+    char name[128], *path;
     enum err err;
 
     snprintf(name, sizeof name, "%s%s.nii.gz", w->name, end);
@@ -121,7 +121,7 @@ static enum err write_phases(struct writer *w)
 static enum err write_case(struct writer *w, int64_t number)
 {
     struct phantom_id id = {w->job->seed, number};
-    char name[64], *path;
+    char name[128], *path;
     json_t *record = NULL;
     enum err err;
 
