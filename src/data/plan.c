@@ -1,10 +1,12 @@
 #include "data/plan.h"
 #include "base/cpu.h"
 #include "base/json.h"
+#include "data/normalise.h"
 #include <string.h>
 
 const char *const plan_presets[] = {"paper", "demo", NULL};
 
+static const char *const normalisation_names[] = {"volume", "ct", NULL};
 static const char *const network_names[] = {"plain", "residual", NULL};
 static const char *const sampling_names[] = {"nnunet", "foreground", NULL};
 static const char *const augment_names[] = {"none", "flips", "nnunet", NULL};
@@ -23,6 +25,11 @@ static const char *const schedule_names[] = {"poly", "cosine", NULL};
 static const struct field fields[] = {
     FIELD(struct plan, T_REAL3, spacing, .text = "1,1,1", .min = 0.1, .max = 20,
           .help = "voxel size that the network sees, mm (z,y,x)"),
+    FIELD(
+        struct plan, T_CHOICE, normalisation, .def = NORM_VOLUME, .names = normalisation_names,
+        .help =
+            "volume: clip to the window, z-score over each volume; ct: nnU-Net's, by the labelled voxels of "
+            "the training cases, for any field of view"),
     ELEMENT(window, 0, "window_low", .def = -21, .min = -1024, .max = 3071, .help = "HU below are clipped"),
     ELEMENT(window, 1, "window_high", .def = 189, .min = -1024, .max = 3071, .help = "HU above are clipped"),
     FIELD(struct plan, T_CHOICE, network, .def = NET_PLAIN, .names = network_names,
@@ -89,6 +96,8 @@ static const struct field fields[] = {
           .help = "channels in order, comma-separated; set from the data set"),
     FIELD(struct plan, T_STRING, reference,
           .help = "phase whose grid carries the labels; set from the data set"),
+    FIELD(struct plan, T_STRING, intensities,
+          .help = "normalisation ct: low,high,mean,sd;... HU by channel; measured before training"),
     FIELD(struct plan, T_INT, seed, .def = 0, .min = 0, .max = 9007199254740992.,
           .help = "of all random numbers"),
 };
@@ -100,7 +109,7 @@ static const char *const demo[] = {
     "spacing=2.5",         "stages=4",         "features=16",       "features_max=128", "patch=64",
     "sampling=foreground", "foreground=0.67",  "tumour=0.6",        "augment=flips",    "optimiser=adamw",
     "schedule=cosine",     "lr=1e-3",          "weight_decay=1e-5", "warmup=0",         "epochs=10",
-    "iterations=40",       "val_iterations=4",
+    "iterations=40",       "val_iterations=4", "normalisation=ct",
 };
 
 enum err plan_preset(struct plan *p, struct arena *a, const char *name)
@@ -155,7 +164,7 @@ enum err plan_check(const struct plan *p)
     if (p->schedule == SCHED_COSINE && p->warmup >= p->epochs)
         return err_set(ERR_USAGE, "warmup %lld leaves nothing of %lld epochs; set warmup lower",
                        (long long)p->warmup, (long long)p->epochs);
-    return ERR_OK;
+    return plan_check_intensities(p);
 }
 
 enum err plan_parse(struct plan *p, struct arena *a, const json_t *j, const char *what)

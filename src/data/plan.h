@@ -9,6 +9,7 @@
 
 enum { PLAN_MAX_STAGES = 10, PLAN_MAX_PHASES = 8 };
 
+enum plan_norm { NORM_VOLUME, NORM_CT };   /* data/normalise.h */
 enum plan_net { NET_PLAIN, NET_RESIDUAL }; /* PlainConvUNet, ResidualEncoderUNet */
 enum plan_sampling {
     SAMPLING_NNUNET,
@@ -22,7 +23,8 @@ enum plan_schedule { SCHED_POLY, SCHED_COSINE }; /* cosine after `warmup` epochs
 struct plan {
     /* data; axes (z, y, x) = (D, H, W) */
     double spacing[3]; /* mm */
-    double window[2];  /* HU clip range, then z-score per volume */
+    int normalisation; /* enum plan_norm */
+    double window[2];  /* NORM_VOLUME: HU clip range, then z-score per volume */
     /* network */
     int network;   /* enum plan_net */
     int precision; /* enum cpu_precision; in a run or model never CPU_AUTO */
@@ -53,6 +55,8 @@ struct plan {
     int64_t phases, classes;
     const char *phase_names; /* comma-separated, in channel order */
     const char *reference;   /* name of the reference phase */
+    const char
+        *intensities; /* NORM_CT: "low,high,mean,sd;..." by channel, measured before training; else NULL */
     uint64_t seed;
 };
 

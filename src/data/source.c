@@ -1,4 +1,5 @@
 #include "data/source.h"
+#include "data/normalise.h"
 #include <string.h>
 
 bool source_replicate(const bool *present, int channels, int *from)
@@ -14,9 +15,26 @@ bool source_replicate(const bool *present, int channels, int *from)
     return channels > 0;
 }
 
+/* Channel `channel` shows this phase. */
+static enum err show_phase(struct source *s, int channel, int phase, const struct prepared *c,
+                           const struct plan *p)
+{
+    const struct phase_stats *stats = &c->stats[phase];
+    struct plan_intensity v = {p->window[0], p->window[1], stats->mean, stats->sd > 1e-8 ? stats->sd : 1e-8};
+
+    if (p->normalisation == NORM_CT)
+        TRY(plan_intensity(&v, p, phase));
+    s->phase[channel] = c->phase[phase]->data;
+    s->low[channel] = (float)v.low;
+    s->high[channel] = (float)v.high;
+    s->mean[channel] = (float)v.mean;
+    s->inverse[channel] = (float)(1 / v.sd);
+    return ERR_OK;
+}
+
 enum err source_make(struct source *s, const struct prepared *c, const struct plan *p)
 {
-    struct source t = {.channels = p->phases, .low = (float)p->window[0], .high = (float)p->window[1]};
+    struct source t = {.channels = p->phases};
     bool present[PLAN_MAX_PHASES] = {false};
 
     if (p->phases < 1 || p->phases > PLAN_MAX_PHASES || c->phases != p->phases)
@@ -28,12 +46,8 @@ enum err source_make(struct source *s, const struct prepared *c, const struct pl
         return err_set(ERR_INPUT, "case %s has no phase at all: at least one image is needed", c->name);
     for (int i = 0; i < 3; i++)
         t.size[i] = c->grid.dims[2 - i];
-    for (int i = 0; i < c->phases; i++) {
-        const struct phase_stats *stats = &c->stats[t.from[i]];
-        t.phase[i] = c->phase[t.from[i]]->data;
-        t.mean[i] = (float)stats->mean;
-        t.inverse[i] = (float)(1 / (stats->sd > 1e-8 ? stats->sd : 1e-8));
-    }
+    for (int i = 0; i < c->phases; i++)
+        TRY(show_phase(&t, i, t.from[i], c, p));
     t.label = c->label ? c->label->data : NULL;
     *s = t;
     return ERR_OK;
@@ -42,7 +56,8 @@ enum err source_make(struct source *s, const struct prepared *c, const struct pl
 static void normalise(const struct source *s, int64_t channel, const int16_t *in, int64_t n,
                       float *restrict out)
 {
-    float low = s->low, high = s->high, mean = s->mean[channel], inverse = s->inverse[channel];
+    float low = s->low[channel], high = s->high[channel], mean = s->mean[channel],
+          inverse = s->inverse[channel];
 
     for (int64_t i = 0; i < n; i++) {
         float v = (float)in[i];

@@ -14,10 +14,9 @@ struct source {      /* borrows the case's voxels */
     int64_t channels;
     int from[PLAN_MAX_PHASES]; /* the phase that channel c shows */
     const int16_t *phase[PLAN_MAX_PHASES];
-    float low, high; /* window, HU */
-    float mean[PLAN_MAX_PHASES],
-        inverse[PLAN_MAX_PHASES]; /* of the clipped phase; inverse of its deviation */
-    const uint8_t *label;         /* NULL if there is none */
+    float low[PLAN_MAX_PHASES], high[PLAN_MAX_PHASES];     /* HU are clipped to these */
+    float mean[PLAN_MAX_PHASES], inverse[PLAN_MAX_PHASES]; /* then (HU - mean) * inverse (data/normalise.h) */
+    const uint8_t *label;                                  /* NULL if there is none */
 };
 
 /* ERR_INPUT if the case has no phase at all, or not the plan's number of channels. */

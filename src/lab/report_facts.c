@@ -87,6 +87,17 @@ static const char *training_text(struct arena *a, const struct plan *p)
                         p->schedule == SCHED_POLY ? "poly" : "cosine", p->ce_weight);
 }
 
+static const char *intensities_text(struct arena *a, const struct plan *p)
+{
+    if (p->normalisation == NORM_CT)
+        return arena_printf(
+            a,
+            "clipped and normalised by the labelled voxels of the training cases; low, high, mean, "
+            "sd by phase, HU: %s",
+            p->intensities ? p->intensities : "not measured");
+    return arena_printf(a, "clipped to [%g, %g] HU, then z-scored per volume", p->window[0], p->window[1]);
+}
+
 static enum err add_model(struct facts *f, const char *model, const char *plan)
 {
     struct arena *a = f->arena;
@@ -98,8 +109,7 @@ static enum err add_model(struct facts *f, const char *model, const char *plan)
     TRY(plan_read(&p, a, plan));
     TRY(add(f, "Network", network_text(a, &p)));
     TRY(add(f, "Training", training_text(a, &p)));
-    TRY(add(f, "Intensities",
-            arena_printf(a, "clipped to [%g, %g] HU, then z-scored per volume", p.window[0], p.window[1])));
+    TRY(add(f, "Intensities", intensities_text(a, &p)));
     if (p.phase_names)
         TRY(add(f, "Phases of the model", p.phase_names));
     TRY(add(f, "Seed", arena_printf(a, "%" PRIu64, p.seed)));

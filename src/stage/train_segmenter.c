@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "data/normalise.h"
 #include "data/prepare.h"
 #include "train/trainer.h"
 #include <inttypes.h>
@@ -90,13 +91,13 @@ static enum err fold_of(const struct session *s, int *fold)
 /* What the data set says is not the user's to set. */
 static enum err check_set(const char *set)
 {
-    static const char *const fixed[] = {"phases=", "classes=", "phase_names="};
+    static const char *const fixed[] = {"phases=", "classes=", "phase_names=", "intensities="};
 
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
         if (str_starts(set, fixed[i]))
-            return err_set(ERR_USAGE,
-                           "--set %s: phases and classes are those of the data set; change its dataset.json",
-                           set);
+            return err_set(
+                ERR_USAGE,
+                "--set %s: phases, classes and intensities are those of the data set; change its files", set);
     return ERR_OK;
 }
 
@@ -256,10 +257,12 @@ static enum err run_session(struct session *s)
     TRY(make_plan(s));
     TRY(make_folders(s, fold));
     TRY(prepare_all(s));
-    TRY(write_project(s));
     s->cli->show_notes(s->cli);
     TRY(split_make(&s->split, s->cases, s->cfg->dataset, fold, s->cli->notes));
     TRY(open_cases(s));
+    if (s->plan.normalisation == NORM_CT)
+        TRY(plan_measure_intensities(&s->plan, s->cli->arena, s->train, s->split.trains));
+    TRY(write_project(s));
     return train(s);
 }
 

@@ -41,6 +41,7 @@ static void threshold_make(struct threshold *t)
 {
     *t = (struct threshold){.channel = 2, .arena = arena_new()};
     assert_ok(plan_preset(&t->net.plan, t->arena, "demo"));
+    t->net.plan.normalisation = NORM_VOLUME; /* nothing was trained that could have been measured */
     for (int a = 0; a < 3; a++) {
         t->net.plan.spacing[a] = 2;
         t->net.plan.patch[a] = PATCH;

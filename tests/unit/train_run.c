@@ -85,6 +85,7 @@ static int set_up(void **state)
     assert_non_null(b);
     b->arena = arena_new();
     assert_int_equal(plan_preset(&b->plan, b->arena, "demo"), ERR_OK);
+    b->plan.normalisation = NORM_VOLUME;
     for (size_t i = 0; i < sizeof tiny / sizeof *tiny; i++)
         assert_int_equal(cfg_override(plan_table, &b->plan, b->arena, tiny[i]), ERR_OK);
     for (int i = 0; i < CASES; i++) {
