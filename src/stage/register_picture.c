@@ -1,9 +1,7 @@
 #include "stage/register_picture.h"
-#include "base/mem.h"
+#include "eval/animation.h"
 #include "eval/canvas.h"
-#include <libdeflate.h>
 #include <math.h>
-#include <string.h>
 
 const char *const register_plane_names[] = {"axial", "coronal", "sagittal", NULL};
 
@@ -179,75 +177,6 @@ done:
     return err;
 }
 
-/* ---- animated PNG (www.w3.org/TR/png-3): acTL, then fcTL before each frame, fdAT for the second's data ----
- */
-
-enum { SIGNATURE = 8, CHUNK = 12, HEADER = 13 };
-
-static void add_u32(struct str *s, uint32_t v)
-{
-    const unsigned char b[4] = {(unsigned char)(v >> 24), (unsigned char)(v >> 16), (unsigned char)(v >> 8),
-                                (unsigned char)v};
-
-    str_add_bytes(s, b, 4);
-}
-
-static uint32_t get_u32(const char *s)
-{
-    const unsigned char *b = (const unsigned char *)s;
-
-    return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
-}
-
-static void add_chunk(struct str *out, const char *type, const struct str *body)
-{
-    uint32_t crc = libdeflate_crc32(0, type, 4);
-
-    add_u32(out, (uint32_t)body->len);
-    str_add(out, type);
-    if (body->len) {
-        crc = libdeflate_crc32(crc, body->s, body->len);
-        str_add_bytes(out, body->s, body->len);
-    }
-    add_u32(out, crc);
-}
-
-/* Half a second of the whole picture. */
-static void add_frame_control(struct str *out, uint32_t sequence, const struct register_plane *s)
-{
-    static const unsigned char rest[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 2, 0, 0};
-    struct str body = {0};
-
-    add_u32(&body, sequence);
-    add_u32(&body, (uint32_t)s->width);
-    add_u32(&body, (uint32_t)s->height);
-    str_add_bytes(&body, rest, sizeof rest);
-    if (!str_status(&body))
-        add_chunk(out, "fcTL", &body);
-    str_free(&body);
-}
-
-/* The IDAT chunks of a PNG file that cairo wrote: as they are, or as fdAT with sequence numbers. */
-static void add_data(struct str *out, const struct str *png, uint32_t sequence)
-{
-    for (size_t at = SIGNATURE; at + CHUNK <= png->len;) {
-        size_t length = get_u32(png->s + at);
-        struct str body = {0};
-
-        if (length > png->len - at - CHUNK)
-            return;
-        if (!memcmp(png->s + at + 4, "IDAT", 4)) {
-            if (sequence)
-                add_u32(&body, sequence++);
-            str_add_bytes(&body, png->s + at + 8, length);
-            if (!str_status(&body))
-                add_chunk(out, sequence ? "fdAT" : "IDAT", &body);
-        }
-        str_free(&body);
-        at += length + CHUNK;
-    }
-}
-
 static uint32_t frame_colour(const struct register_plane *s, int frame, int x, int y)
 {
     size_t i = (size_t)y * (size_t)s->width + (size_t)x;
@@ -255,49 +184,26 @@ static uint32_t frame_colour(const struct register_plane *s, int frame, int x, i
     return shade(frame ? s->after[i] : s->fixed[i]);
 }
 
-static enum err frame_png(const struct register_plane *s, int frame, struct str *png)
+static enum err draw_frame(struct canvas *c, const struct register_plane *s, int frame)
 {
     static const double at[2] = {0, 0};
-    struct canvas c = {0};
-    enum err err;
 
-    TRY_OR(done, canvas_open(&c, s->width, s->height));
-    TRY_OR(done, panel(c.cr, s, frame_colour, frame, at));
-    canvas_halo_text(c.cr, &(struct label){.x = 6, .y = 16, .size = 12}, frame ? "registered" : "fixed");
-    err = canvas_png(&c, png);
-done:
-    canvas_close(&c);
-    return err;
-}
-
-static enum err animate(struct str *out, const struct str frame[2], const struct register_plane *s)
-{
-    struct str two_endless = {0}, none = {0};
-
-    add_u32(&two_endless, 2);
-    add_u32(&two_endless, 0);
-    TRY(str_status(&two_endless));
-    str_add_bytes(out, frame[0].s, SIGNATURE + CHUNK + HEADER);
-    add_chunk(out, "acTL", &two_endless);
-    add_frame_control(out, 0, s);
-    add_data(out, &frame[0], 0);
-    add_frame_control(out, 1, s);
-    add_data(out, &frame[1], 2);
-    add_chunk(out, "IEND", &none);
-    str_free(&two_endless);
-    return str_status(out);
+    TRY(canvas_open(c, s->width, s->height));
+    TRY(panel(c->cr, s, frame_colour, frame, at));
+    canvas_halo_text(c->cr, &(struct label){.x = 6, .y = 16, .size = 12}, frame ? "registered" : "fixed");
+    return ERR_OK;
 }
 
 enum err register_flicker(const struct register_plane *s, struct str *png)
 {
-    struct str frame[2] = {{0}, {0}};
+    struct canvas frame[2] = {{0}, {0}};
     enum err err;
 
-    TRY_OR(done, frame_png(s, 0, &frame[0]));
-    TRY_OR(done, frame_png(s, 1, &frame[1]));
-    err = animate(png, frame, s);
+    TRY_OR(done, draw_frame(&frame[0], s, 0));
+    TRY_OR(done, draw_frame(&frame[1], s, 1));
+    err = animation_png(frame, 2, 0.5, png);
 done:
-    str_free(&frame[0]);
-    str_free(&frame[1]);
+    canvas_close(&frame[0]);
+    canvas_close(&frame[1]);
     return err;
 }
