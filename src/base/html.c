@@ -1,6 +1,7 @@
 #include "base/html.h"
 #include "base/utf8.h"
 #include <stdint.h>
+#include <string.h>
 
 static const char *entity(char c)
 {
@@ -37,6 +38,17 @@ void html_add_text(struct str *b, const char *s)
             str_add_bytes(b, p, 1);
     }
     str_free(&clean);
+}
+
+void html_add_path(struct str *b, const char *path)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/";
+
+    for (; *path; path++)
+        if (strchr(plain, *path))
+            str_add_bytes(b, path, 1);
+        else
+            str_addf(b, "%%%02X", (unsigned)(unsigned char)*path);
 }
 
 void html_add_data(struct str *b, const char *type, const void *data, size_t size)

@@ -4,6 +4,7 @@
 #include "lab/check.h"
 #include "lab/doctor.h"
 #include "lab/evaluate_registration.h"
+#include "lab/gallery.h"
 #include "lab/report_command.h"
 #include "lab/weights.h"
 #include "stage/bench.h"
@@ -16,6 +17,7 @@
 
 const struct command *const commands[] = {
     &cmd_check,
+    &cmd_gallery,
     &cmd_register,
     &cmd_train_segmenter,
     &cmd_predict,
