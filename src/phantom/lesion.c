@@ -69,7 +69,9 @@ static void draw_lesion(struct lesion *l, struct rng *r, const double weight[LES
  */
 struct place {
     float at[3];
-    float depth, room; /* mm below the liver's surface; to what is taken already, infinite without */
+    float depth; /* mm below the liver's surface */
+    float room;  /* mm to what is taken already; infinite without */
+    float clear; /* least of the distance to another centre minus what that lesion claims, mm */
 };
 struct places {
     struct place *item;
@@ -124,7 +126,7 @@ static enum err deep_nodes(struct places *out, const struct survey *s, double de
         p->at[1] = (float)node(s, 1, i / s->dims[0] % s->dims[1]);
         p->at[2] = (float)node(s, 2, i / (s->dims[0] * s->dims[1]));
         p->depth = -s->distance[i];
-        p->room = INFINITY;
+        p->room = p->clear = INFINITY;
         out->count++;
     }
     return ERR_OK;
@@ -170,38 +172,45 @@ static enum err find_places(struct places *out, const struct liver *liver, const
     return err;
 }
 
-static bool fits(const struct place *p, double diameter, const struct lesions *others, double taken_apart)
+static bool fits(const struct place *p, double diameter, double taken_apart)
 {
-    if (p->depth <= fmin(depth_by_diameter * diameter, deepest) || p->room < taken_apart + diameter / 2)
-        return false;
-    for (int i = 0; i < others->count; i++) {
-        const struct lesion *o = &others->item[i];
-        double x = p->at[0] - o->centre[0], y = p->at[1] - o->centre[1], z = p->at[2] - o->centre[2];
+    return (double)p->depth > fmin(depth_by_diameter * diameter, deepest) &&
+           (double)p->room >= taken_apart + diameter / 2 &&
+           (double)p->clear > apart_by_sum * diameter + apart;
+}
 
-        if (sqrt(x * x + y * y + z * z) <= apart_by_sum * (diameter + o->diameter) + apart)
-            return false;
+/* Centres must lie .55 (D + D') + 4 mm apart: what a placed lesion leaves to the others. */
+static void claim_place(struct places *places, const struct lesion *l)
+{
+    const float x = (float)l->centre[0], y = (float)l->centre[1], z = (float)l->centre[2];
+    const float own = (float)(apart_by_sum * l->diameter);
+
+    for (int64_t i = 0; i < places->count; i++) {
+        struct place *p = &places->item[i];
+        float dx = p->at[0] - x, dy = p->at[1] - y, dz = p->at[2] - z;
+
+        p->clear = fminf(p->clear, sqrtf(dx * dx + dy * dy + dz * dz) - own);
     }
-    return true;
 }
 
 /* A uniformly random place among those that a diameter fits; NULL if there is none. */
-static const struct place *pick_place(const struct places *places, double diameter,
-                                      const struct lesions *others, double taken_apart, double uniform)
+static const struct place *pick_place(const struct places *places, double diameter, double taken_apart,
+                                      double uniform)
 {
     int64_t n = 0, chosen;
 
     for (int64_t i = 0; i < places->count; i++)
-        n += fits(&places->item[i], diameter, others, taken_apart);
+        n += fits(&places->item[i], diameter, taken_apart);
     chosen = (int64_t)(uniform * (double)n);
     for (int64_t i = 0; i < places->count; i++)
-        if (fits(&places->item[i], diameter, others, taken_apart) && chosen-- == 0)
+        if (fits(&places->item[i], diameter, taken_apart) && chosen-- == 0)
             return &places->item[i];
     return NULL;
 }
 
 /* Draws diameters until one finds a place. */
-static bool place_lesion(struct lesion *l, struct rng *r, const struct places *places,
-                         const struct lesions *others, const struct lesion_odds *odds)
+static bool place_lesion(struct lesion *l, struct rng *r, struct places *places,
+                         const struct lesion_odds *odds)
 {
     const struct lesion_row *row = &lesion_rows[l->kind];
 
@@ -210,11 +219,12 @@ static bool place_lesion(struct lesion *l, struct rng *r, const struct places *p
         const struct place *p;
 
         l->diameter = clamp(d, odds->least, odds->most);
-        p = pick_place(places, l->diameter, others, odds->apart, uniform);
+        p = pick_place(places, l->diameter, odds->apart, uniform);
         if (!p)
             continue;
         for (int c = 0; c < 3; c++)
-            l->centre[c] = p->at[c];
+            l->centre[c] = (double)p->at[c];
+        claim_place(places, l);
         return true;
     }
     return false;
@@ -239,7 +249,7 @@ static enum err draw_cells(struct lesion *l, struct rng r)
     return ERR_OK;
 }
 
-static enum err draw_all(struct lesions *out, const struct phantom_id *id, const struct places *places,
+static enum err draw_all(struct lesions *out, const struct phantom_id *id, struct places *places,
                          const struct lesion_odds *odds)
 {
     int count = draw_count(id, odds);
@@ -251,7 +261,7 @@ static enum err draw_all(struct lesions *out, const struct phantom_id *id, const
 
         *l = (struct lesion){0};
         draw_lesion(l, &r, odds->weight, stretch);
-        if (!place_lesion(l, &r, places, out, odds))
+        if (!place_lesion(l, &r, places, odds))
             continue;
         for (int c = 0; c < 3; c++)
             l->axes[c] = l->diameter / 2 * stretch[c];

@@ -41,13 +41,16 @@ struct lesion_odds {
     int64_t count;         /* -1: drawn, rint(exp N(ln median, spread)) in 1..12 */
     double median, spread; /* 2.6, .9 */
     double least, most;    /* diameters, mm: 6 and 110, or the preset's */
-    /* space that is taken already (the label 2 of a real case): points (mm) nearer than `apart` to it are
-     * refused; NULL: none */
+    /* space that is taken already (the label 2 of a real case): a lesion stays `apart` (mm) from it; NULL:
+     * none */
     void (*taken)(const void *ctx, const struct points *p, int n, float *distance);
     const void *ctx;
     double apart;
 };
-/* Draws and places. Lesions that find no place in 60 tries are left out. Streams `tumours`, `cells/i`. */
+/* Draws and places, each lesion from a stream of its own: another number of them, or other kinds, leaves the
+ * draws of the rest. A lesion that fits nowhere gets another diameter, 60 times, and is then left out.
+ * ERR_USAGE for more than PHANTOM_LESIONS or weights that are all 0. Streams `tumours/0` (the number),
+ * `tumours/1..`, `cells/i`. The caller frees. */
 MUST_USE enum err lesions_draw(struct lesions *out, const struct phantom_id *id, const struct liver *liver,
                                const struct lesion_odds *odds);
 void lesions_free(struct lesions *l);
