@@ -93,11 +93,11 @@ static void place_views(struct gallery_scene *s, int panel)
     for (int i = 0; i < p->levels; i++)
         s->view[i] = view_make(PLANE_AXIAL, p->level[i], p->lo, p->hi, scale);
     s->view[p->levels] = view_make(PLANE_CORONAL, p->coronal, p->lo, p->hi, scale);
-    for (int k = 0; k < PICTURE_PLANES; k++) {
+    for (int k = 0; k < PLANES; k++) {
         int across, down, through;
 
-        picture_axes((enum picture_plane)k, &across, &down, &through);
-        s->motion[k] = view_make((enum picture_plane)k, p->middle[through], p->lo, p->hi, scale * 1.2);
+        view_axes((enum plane)k, &across, &down, &through);
+        s->motion[k] = view_make((enum plane)k, p->middle[through], p->lo, p->hi, scale * 1.2);
     }
     scale = fmin(THUMB_WIDTH / (p->hi[0] - p->lo[0]), THUMB_HEIGHT / (p->hi[1] - p->lo[1]));
     s->small = view_make(PLANE_AXIAL, p->thumb, p->lo, p->hi, scale);
@@ -105,7 +105,7 @@ static void place_views(struct gallery_scene *s, int panel)
 
 static enum err sample_fixed(struct gallery_scene *s, const struct volume *roles)
 {
-    for (int k = 0; k < PICTURE_PLANES; k++) {
+    for (int k = 0; k < PLANES; k++) {
         const struct view *v = &s->motion[k];
 
         s->fixed[k] = mem_new((size_t)v->width * (size_t)v->height, sizeof(float));
@@ -123,7 +123,7 @@ static enum err sample_row(struct gallery_scene *s, int k, const struct volume *
 
     for (int i = 0; i <= s->plan.levels; i++)
         TRY(gallery_panel_sample(&row->level[i], &s->view[i], image, roles));
-    for (int i = 0; i < PICTURE_PLANES; i++)
+    for (int i = 0; i < PLANES; i++)
         TRY(gallery_panel_sample(&row->motion[i], &s->motion[i], image, NULL));
     return gallery_panel_sample(&row->small, &s->small, image, roles);
 }
@@ -203,7 +203,7 @@ static void row_free(struct gallery_row *row)
 {
     for (int i = 0; i <= GALLERY_LEVELS; i++)
         gallery_panel_free(&row->level[i]);
-    for (int i = 0; i < PICTURE_PLANES; i++)
+    for (int i = 0; i < PLANES; i++)
         gallery_panel_free(&row->motion[i]);
     gallery_panel_free(&row->small);
 }
@@ -212,7 +212,7 @@ void gallery_scene_close(struct gallery_scene *s)
 {
     for (int k = 0; k < PLAN_MAX_PHASES; k++)
         row_free(&s->row[k]);
-    for (int i = 0; i < PICTURE_PLANES; i++)
+    for (int i = 0; i < PLANES; i++)
         mem_free(s->fixed[i]);
     mem_free(s->facts.name);
     *s = (struct gallery_scene){0};

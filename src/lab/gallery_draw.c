@@ -9,26 +9,6 @@ void gallery_background(cairo_t *cr)
     cairo_set_line_cap(cr, CAIRO_LINE_CAP_ROUND);
 }
 
-void gallery_letters(cairo_t *cr, const struct view *v, const double at[2], double size)
-{
-    static const char *const letters[PICTURE_PLANES] = {"RLAP", "RLSI", "APSI"};
-    double w = v->width, h = v->height, gap = size / 3;
-    const double place[4][3] = {
-        {gap, h / 2 + gap, 0}, {w - gap, h / 2 + gap, 1}, {w / 2, size + 1, 0.5}, {w / 2, h - gap, 0.5}};
-
-    for (int i = 0; i < 4; i++) {
-        const char letter[2] = {letters[v->plane][i], 0};
-
-        canvas_halo_text(cr,
-                         &(struct label){.x = at[0] + place[i][0],
-                                         .y = at[1] + place[i][1],
-                                         .anchor = place[i][2],
-                                         .size = size,
-                                         .bold = true},
-                         letter);
-    }
-}
-
 void gallery_missing(cairo_t *cr, const struct view *v, const double at[2], double size)
 {
     static const double dash[2] = {4, 5};

@@ -137,7 +137,7 @@ static enum err draw_row(const struct montage *m, int row)
             continue;
         }
         TRY(gallery_panel_draw(m->cr, &s->row[row].level[i], s->window, at, 1.6));
-        gallery_letters(m->cr, &s->view[i], at, 12);
+        view_letters(m->cr, &s->view[i], at, 12);
     }
     if (s->facts.present[row])
         draw_ticks(m, row);

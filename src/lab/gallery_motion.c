@@ -19,7 +19,7 @@ static struct frame layout(const struct gallery_scene *s)
 {
     struct frame f = {.s = s, .width = GAP};
 
-    for (int k = 0; k < PICTURE_PLANES; k++) {
+    for (int k = 0; k < PLANES; k++) {
         f.width += s->motion[k].width + GAP;
         f.row = fmax(f.row, s->motion[k].height);
     }
@@ -53,7 +53,7 @@ static enum err draw_planes(const struct frame *f, int phase)
 {
     double x = GAP;
 
-    for (int k = 0; k < PICTURE_PLANES; k++) {
+    for (int k = 0; k < PLANES; k++) {
         const struct view *v = &f->s->motion[k];
         const double at[2] = {x, HEAD + floor((f->row - v->height) / 2)};
 
@@ -64,7 +64,7 @@ static enum err draw_planes(const struct frame *f, int phase)
             cairo_set_line_width(f->cr, 1.3);
             cairo_stroke(f->cr);
         }
-        gallery_letters(f->cr, v, at, 13);
+        view_letters(f->cr, v, at, 13);
         x += v->width + GAP;
     }
     return ERR_OK;

@@ -51,7 +51,7 @@ MUST_USE enum err gallery_plan_make(struct gallery_plan *out, const struct volum
 /* A phase at all planes: the levels and behind them the coronal plane, the animation, the sheet. */
 struct gallery_row {
     struct gallery_panel level[GALLERY_LEVELS + 1];
-    struct gallery_panel motion[PICTURE_PLANES];
+    struct gallery_panel motion[PLANES];
     struct gallery_panel small;
 };
 struct gallery_scene {
@@ -60,9 +60,9 @@ struct gallery_scene {
     double window[2];
     bool outlined; /* liver and lesions, in montage and sheet */
     int reference; /* channel that the case's label belongs to */
-    struct view view[GALLERY_LEVELS + 1], motion[PICTURE_PLANES], small;
+    struct view view[GALLERY_LEVELS + 1], motion[PLANES], small;
     struct gallery_row row[PLAN_MAX_PHASES]; /* empty where a phase is missing */
-    float *fixed[PICTURE_PLANES]; /* share of the reference's liver on the animation's planes, NULL: none */
+    float *fixed[PLANES]; /* share of the reference's liver on the animation's planes, NULL: none */
 };
 
 /* Reads a case and samples it; gallery_scene_close accepts a zeroed struct. */
@@ -84,7 +84,6 @@ enum { THUMB_WIDTH = 160, THUMB_HEIGHT = 124 }; /* pixels, most of a small panel
         0.60, 0.64, 0.69                                                                                     \
     }
 void gallery_background(cairo_t *cr);
-void gallery_letters(cairo_t *cr, const struct view *v, const double at[2], double size);
 void gallery_missing(cairo_t *cr, const struct view *v, const double at[2], double size);
 /* What the outlines are; returns where the keys end. */
 double gallery_keys(cairo_t *cr, double x, double y, bool benign);

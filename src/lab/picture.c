@@ -1,7 +1,7 @@
 #include "lab/picture.h"
 #include "eval/lesions.h"
+#include "base/mem.h"
 #include "eval/canvas.h"
-#include "lab/panel.h"
 #include <cairo.h>
 #include <math.h>
 #include <stdio.h>
@@ -9,9 +9,7 @@
 enum { GAP = 6, GUTTER = 34, HEAD = 68, FOOT = 74, DEFAULT_PANEL = 420 };
 #define MARGIN_MM 20.0
 
-static const char *const plane_name[PICTURE_PLANES] = {"axial", "coronal", "sagittal"};
-static const char *const plane_letters[PICTURE_PLANES] = {"RLAP", "RLSI",
-                                                          "APSI"}; /* left, right, top, bottom */
+static const char *const plane_name[PLANES] = {"axial", "coronal", "sagittal"};
 #define REFERENCE_COLOUR                                                                                     \
     {                                                                                                        \
         0.16, 0.90, 0.80                                                                                     \
@@ -29,15 +27,6 @@ struct scene {
     double window[2];
     int lesion_label;
 };
-
-void picture_axes(enum picture_plane plane, int *across, int *down, int *through)
-{
-    static const int axes[PICTURE_PLANES][3] = {{0, 1, 2}, {0, 2, 1}, {1, 2, 0}};
-
-    *across = axes[plane][0];
-    *down = axes[plane][1];
-    *through = axes[plane][2];
-}
 
 /* Widens lo..hi to the voxels of v with a label. */
 static void box_of(const struct volume *v, double lo[3], double hi[3])
@@ -103,10 +92,10 @@ static void place_panels(struct scene *s)
         mm[a] = (at->hi[a] - at->lo[a] + 1) * at->grid.spacing[a];
     longest = fmax(mm[0], fmax(mm[1], mm[2]));
     at->scale = (s->p->panel > 0 ? s->p->panel : DEFAULT_PANEL) / longest;
-    for (int k = 0; k < PICTURE_PLANES; k++) {
+    for (int k = 0; k < PLANES; k++) {
         int across, down, through;
 
-        picture_axes((enum picture_plane)k, &across, &down, &through);
+        view_axes((enum plane)k, &across, &down, &through);
         at->width[k] = fmax(1, round(mm[across] * at->scale));
         at->height[k] = fmax(1, round(mm[down] * at->scale));
         at->top[k] = y;
@@ -165,56 +154,79 @@ enum err picture_plan(struct picture_layout *out, const struct picture *p)
     return err;
 }
 
+/* The view of a panel, along the axes of the label grid. */
+static struct view view_of(const struct picture_layout *at, enum plane plane)
+{
+    struct view v = {.plane = plane, .width = (int)at->width[plane], .height = (int)at->height[plane]};
+    int across, down, through;
+    double index[3];
+
+    view_axes(plane, &across, &down, &through);
+    index[across] = at->hi[across] + 0.5;
+    index[down] = at->hi[down] + 0.5;
+    index[through] = (double)at->slice[through];
+    grid_world(&at->grid, index, v.corner);
+    for (int a = 0; a < 3; a++) {
+        v.across[a] = -at->grid.affine[a][across] / (at->scale * at->grid.spacing[across]);
+        v.down[a] = -at->grid.affine[a][down] / (at->scale * at->grid.spacing[down]);
+    }
+    return v;
+}
+
+struct pen {
+    int first, last; /* labels inside the outline */
+    double colour[3];
+    double width; /* pixels */
+};
+
+/* `share` has room for the view's pixels. */
+static enum err draw_outline(cairo_t *cr, const struct view *v, const double at[2],
+                             const struct volume *labels, const struct pen *pen, float *share)
+{
+    if (!labels)
+        return ERR_OK;
+    TRY(view_share(share, v, labels, pen->first, pen->last));
+    view_outline(cr, v, share, at);
+    cairo_set_source_rgb(cr, pen->colour[0], pen->colour[1], pen->colour[2]);
+    cairo_set_line_width(cr, pen->width);
+    cairo_stroke(cr);
+    return ERR_OK;
+}
+
 /* Reference wide below, prediction narrow on top, so that both are seen where they agree; the lesion above
  * the liver. */
-static void draw_outlines(const struct scene *s, cairo_t *cr, const struct panel *p)
+static enum err draw_outlines(const struct scene *s, cairo_t *cr, const struct view *v, const double at[2],
+                              float *share)
 {
-    struct pen pen;
-
     for (int lesion = 0; lesion < 2; lesion++) {
         int first = lesion ? s->lesion_label : 1, last = lesion ? s->lesion_label : 255;
+        const struct pen wide = {first, last, REFERENCE_COLOUR, lesion ? 4.0 : 2.6};
+        const struct pen narrow = {first, last, PREDICTION_COLOUR, lesion ? 1.9 : 1.2};
 
-        pen = (struct pen){first, last, REFERENCE_COLOUR, lesion ? 4.0 : 2.6};
-        if (s->reference)
-            panel_outline(p, cr, s->reference, &pen);
-        pen = (struct pen){first, last, PREDICTION_COLOUR, lesion ? 1.9 : 1.2};
-        if (s->prediction)
-            panel_outline(p, cr, s->prediction, &pen);
+        TRY(draw_outline(cr, v, at, s->reference, &wide, share));
+        TRY(draw_outline(cr, v, at, s->prediction, &narrow, share));
     }
+    return ERR_OK;
 }
 
-static void draw_letters(const struct scene *s, cairo_t *cr, enum picture_plane plane, int phase)
+static enum err draw_panel(const struct scene *s, cairo_t *cr, enum plane plane, int phase)
 {
-    double x = s->at.left[phase], y = s->at.top[plane], w = s->at.width[plane], h = s->at.height[plane];
-    const double place[4][3] = {{x + 6, y + h / 2 + 6, 0},
-                                {x + w - 6, y + h / 2 + 6, 1},
-                                {x + w / 2, y + 19, 0.5},
-                                {x + w / 2, y + h - 7, 0.5}};
-
-    for (int i = 0; i < 4; i++) {
-        const char letter[2] = {plane_letters[plane][i], 0};
-        struct label l = {
-            .x = place[i][0], .y = place[i][1], .anchor = place[i][2], .size = 16, .bold = true};
-
-        canvas_halo_text(cr, &l, letter);
-    }
-}
-
-static enum err draw_panel(const struct scene *s, cairo_t *cr, enum picture_plane plane, int phase)
-{
-    const struct picture_layout *at = &s->at;
-    struct panel p = {at, plane, at->left[phase], at->top[plane], {s->window[0], s->window[1]}};
-    enum err err;
+    const double at[2] = {s->at.left[phase], s->at.top[plane]};
+    struct view v = view_of(&s->at, plane);
+    float *pixel = mem_new((size_t)v.width * (size_t)v.height, sizeof *pixel);
+    enum err err = pixel ? view_image(pixel, &v, s->p->phase[phase].image) : ERR_MEMORY;
 
     cairo_save(cr);
-    cairo_rectangle(cr, p.left, p.top, at->width[plane], at->height[plane]);
+    cairo_rectangle(cr, at[0], at[1], v.width, v.height);
     cairo_clip(cr);
-    err = panel_image(&p, cr, s->p->phase[phase].image);
-    if (!err) {
-        draw_outlines(s, cr, &p);
-        draw_letters(s, cr, plane, phase);
-    }
+    if (!err)
+        err = view_paint(cr, &v, pixel, s->window, at);
+    if (!err)
+        err = draw_outlines(s, cr, &v, at, pixel);
+    if (!err)
+        view_letters(cr, &v, at, 16);
     cairo_restore(cr);
+    mem_free(pixel);
     return err;
 }
 
@@ -231,11 +243,11 @@ static void draw_heads(const struct scene *s, cairo_t *cr)
         canvas_text(
             cr, &(struct label){.x = at->left[i], .y = HEAD - 11, .size = 16, .fit = at->width[PLANE_AXIAL]},
             s->p->phase[i].name);
-    for (int k = 0; k < PICTURE_PLANES; k++) {
+    for (int k = 0; k < PLANES; k++) {
         int across, down, through;
         double index[3], mm[3];
 
-        picture_axes((enum picture_plane)k, &across, &down, &through);
+        view_axes((enum plane)k, &across, &down, &through);
         for (int a = 0; a < 3; a++)
             index[a] = (double)at->slice[a];
         grid_world(&at->grid, index, mm);
@@ -294,9 +306,9 @@ static enum err draw(const struct scene *s, cairo_t *cr)
     cairo_paint(cr);
     cairo_set_line_cap(cr, CAIRO_LINE_CAP_ROUND);
     draw_heads(s, cr);
-    for (int k = 0; k < PICTURE_PLANES; k++)
+    for (int k = 0; k < PLANES; k++)
         for (int i = 0; i < s->p->phases; i++)
-            TRY(draw_panel(s, cr, (enum picture_plane)k, i));
+            TRY(draw_panel(s, cr, (enum plane)k, i));
     draw_foot(s, cr);
     return ERR_OK;
 }

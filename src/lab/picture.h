@@ -7,10 +7,10 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "lab/view.h"
 #include "volume/volume.h"
 
-enum { PICTURE_PHASES = 8, PICTURE_PLANES = 3 };
-enum picture_plane { PLANE_AXIAL, PLANE_CORONAL, PLANE_SAGITTAL };
+enum { PICTURE_PHASES = 8 };
 
 struct picture_phase {
     const char *name;
@@ -36,12 +36,10 @@ struct picture_layout {
     int64_t slice[3];    /* R, A, S index */
     double lo[3], hi[3]; /* shown range of indices, inclusive */
     double scale;        /* pixels per mm */
-    double left[PICTURE_PHASES], top[PICTURE_PLANES];
-    double width[PICTURE_PLANES], height[PICTURE_PLANES]; /* pixels */
+    double left[PICTURE_PHASES], top[PLANES];
+    double width[PLANES], height[PLANES]; /* pixels */
     int total_width, total_height;
 };
-/* RAS axes across, down and through a plane; all of them run against the picture's x and y. */
-void picture_axes(enum picture_plane plane, int *across, int *down, int *through);
 
 MUST_USE enum err picture_plan(struct picture_layout *out, const struct picture *p);
 /* The montage as PNG bytes appended to png. ERR_INPUT if reference and prediction lie on different grids. */

@@ -1,17 +1,26 @@
 #include "lab/view.h"
+#include "eval/canvas.h"
 #include "image/resample.h"
 #include <math.h>
 
 #define OUTSIDE 0x1B2332U /* colour of what was not scanned */
 enum { FINEST = 8 /* samples a pixel and axis */, SMALL = 20000 /* pixels: not worth a team of threads */ };
 
-struct view view_make(enum picture_plane plane, double through, const double lo[3], const double hi[3],
-                      double scale)
+void view_axes(enum plane plane, int *across, int *down, int *through)
+{
+    static const int axes[PLANES][3] = {{0, 1, 2}, {0, 2, 1}, {1, 2, 0}};
+
+    *across = axes[plane][0];
+    *down = axes[plane][1];
+    *through = axes[plane][2];
+}
+
+struct view view_make(enum plane plane, double through, const double lo[3], const double hi[3], double scale)
 {
     struct view v = {.plane = plane};
     int across, down, behind;
 
-    picture_axes(plane, &across, &down, &behind);
+    view_axes(plane, &across, &down, &behind);
     v.width = (int)fmax(1, round((hi[across] - lo[across]) * scale));
     v.height = (int)fmax(1, round((hi[down] - lo[down]) * scale));
     v.corner[across] = hi[across];
@@ -103,35 +112,41 @@ enum err view_image(float *hu, const struct view *v, const struct volume *image)
 }
 
 /* What lies outside the grid has no label. */
-static double share_at(const struct volume *labels, const double at[3], int first, int last)
+static bool is_set(const struct volume *labels, const int64_t at[3], int first, int last)
 {
     const int64_t *n = labels->grid.dims;
-    const uint8_t *voxel = labels->data;
-    double floored[3], sum = 0;
+    int label;
+
+    if (at[0] < 0 || at[1] < 0 || at[2] < 0 || at[0] >= n[0] || at[1] >= n[1] || at[2] >= n[2])
+        return false;
+    label = ((const uint8_t *)labels->data)[at[0] + n[0] * (at[1] + n[1] * at[2])];
+    return label >= first && label <= last;
+}
+
+static double share_at(const struct volume *labels, const double at[3], int first, int last)
+{
+    int64_t from[3];
+    double up[3], sum = 0;
+    int set = 0;
 
     for (int a = 0; a < 3; a++) {
-        floored[a] = floor(at[a]);
-        if (!(floored[a] >= -1 && floored[a] < (double)n[a]))
+        double floored = floor(at[a]);
+
+        if (!(floored >= -1 && floored < (double)labels->grid.dims[a]))
             return 0;
+        from[a] = (int64_t)floored;
+        up[a] = at[a] - floored;
     }
-    for (int corner = 0; corner < 8; corner++) {
-        int64_t i[3];
-        double weight = 1;
-        bool inside = true;
+    for (int c = 0; c < 8; c++) {
+        const int64_t corner[3] = {from[0] + (c & 1), from[1] + (c >> 1 & 1), from[2] + (c >> 2)};
 
-        for (int a = 0; a < 3; a++) {
-            int up = corner >> a & 1;
-
-            i[a] = (int64_t)floored[a] + up;
-            weight *= up ? at[a] - floored[a] : 1 - (at[a] - floored[a]);
-            inside = inside && i[a] >= 0 && i[a] < n[a];
-        }
-        if (inside && weight > 0) {
-            int label = voxel[i[0] + n[0] * (i[1] + n[1] * i[2])];
-
-            sum += label >= first && label <= last ? weight : 0;
-        }
+        set |= is_set(labels, corner, first, last) ? 1 << c : 0;
     }
+    if (set == 0 || set == 255)
+        return set ? 1 : 0;
+    for (int c = 0; c < 8; c++)
+        if (set >> c & 1)
+            sum += (c & 1 ? up[0] : 1 - up[0]) * (c & 2 ? up[1] : 1 - up[1]) * (c & 4 ? up[2] : 1 - up[2]);
     return sum;
 }
 
@@ -221,4 +236,24 @@ void view_outline(cairo_t *cr, const struct view *v, const float *share, const d
             trace_cell(cr, (const float[4]){s[0], s[1], s[row + 1], s[row]}, at[0] + x + 0.5,
                        at[1] + y + 0.5);
         }
+}
+
+void view_letters(cairo_t *cr, const struct view *v, const double at[2], double size)
+{
+    static const char *const letters[PLANES] = {"RLAP", "RLSI", "APSI"};
+    double w = v->width, h = v->height, gap = size / 3;
+    const double place[4][3] = {
+        {gap, h / 2 + gap, 0}, {w - gap, h / 2 + gap, 1}, {w / 2, size + 1, 0.5}, {w / 2, h - gap, 0.5}};
+
+    for (int i = 0; i < 4; i++) {
+        const char letter[2] = {letters[v->plane][i], 0};
+
+        canvas_halo_text(cr,
+                         &(struct label){.x = at[0] + place[i][0],
+                                         .y = at[1] + place[i][1],
+                                         .anchor = place[i][2],
+                                         .size = size,
+                                         .bold = true},
+                         letter);
+    }
 }

@@ -5,20 +5,22 @@
 #define D4M_LAB_VIEW_H
 
 #include "base/err.h"
-#include "lab/picture.h"
 #include "volume/volume.h"
 #include <cairo.h>
 
+enum plane { PLANE_AXIAL, PLANE_CORONAL, PLANE_SAGITTAL, PLANES };
+/* RAS axes across, down and through a plane; all of them run against the picture's x and y. */
+void view_axes(enum plane plane, int *across, int *down, int *through);
+
 struct view {
-    enum picture_plane plane;
+    enum plane plane;
     double corner[3];          /* mm of the upper left corner */
     double across[3], down[3]; /* mm from a pixel to the next one */
     int width, height;         /* pixels */
 };
 
 /* The plane at `through` mm that shows lo..hi (mm, by world axis) with `scale` pixels a mm. */
-struct view view_make(enum picture_plane plane, double through, const double lo[3], const double hi[3],
-                      double scale);
+struct view view_make(enum plane plane, double through, const double lo[3], const double hi[3], double scale);
 /* mm at a point of the picture; pixel (x, y) has its centre at (x + 0.5, y + 0.5). And back, by the picture's
  * axes alone. */
 void view_mm(const struct view *v, double x, double y, double mm[3]);
@@ -36,5 +38,8 @@ MUST_USE enum err view_paint(cairo_t *cr, const struct view *v, const float *hu,
                              const double at[2]);
 /* Adds the line between shares below and above one half to cairo's path. */
 void view_outline(cairo_t *cr, const struct view *v, const float *share, const double at[2]);
+
+/* Adds where the patient's sides are: R, L, A, P, S, I at the borders, `size` pixels high. */
+void view_letters(cairo_t *cr, const struct view *v, const double at[2], double size);
 
 #endif
