@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "data/check.h"
 #include <stdio.h>
+#include <string.h>
 
 struct check_cfg {
     const char *path, *map;
@@ -33,10 +34,10 @@ static enum err print_json(const struct check_report *r)
     return err;
 }
 
-/* "CASE: sentence", or the sentence alone where it begins with that name. */
+/* "CASE: sentence", or the sentence alone where it begins with that file's or folder's name. */
 static void add_sentence(struct str *line, const struct finding *f)
 {
-    if (!str_starts(f->text, f->where))
+    if (!str_starts(f->text, f->where) || !strchr(":/", f->text[strlen(f->where)]))
         str_addf(line, "%s: ", f->where);
     str_add(line, f->text);
 }

@@ -365,6 +365,16 @@ enum nifti_form nifti_form_used(const struct volume *v)
     return v->header ? v->header->used : NIFTI_AUTO;
 }
 
+struct nifti_storage nifti_storage_of(const struct volume *v)
+{
+    const struct nifti_type *type = v->header ? nifti_type_of(nifti_int(v->header, NH_DATATYPE, 0)) : NULL;
+
+    if (!type)
+        return (struct nifti_storage){.type = "", .slope = 1};
+    return (struct nifti_storage){type->name, nifti_real(v->header, NH_SLOPE, 0),
+                                  nifti_real(v->header, NH_INTER, 0)};
+}
+
 /* Plain, one file, our byte order, uint8 or int16 as stored, aligned: what a pointer into the file can stand
  * for. */
 static bool mappable(const struct nifti_header *h, const struct nifti_layout *at)

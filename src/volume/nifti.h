@@ -6,7 +6,7 @@
  * ERR_CORRUPT; sound but not usable here ERR_INPUT. Names of what is tolerated (notes), for `check`:
  *
  * - bytes: gzip-in-nii, plain-in-gz, trailing-data, vox-offset, bitpix, and those of gzip_decode
- * - values: slope-nan, slope-negative, hu-clamped, nonfinite-voxels
+ * - values: slope-nan, slope-negative, hu-clamped, padding, nonfinite-voxels
  * - geometry: thin-volume, units-unknown, sform-unusable, qform-unusable, qform-used, sform-used,
  * form-conflict, shear, pixdim-differs, pixdim-negative, no-slice-spacing, no-orientation
  *
@@ -51,6 +51,12 @@ MUST_USE enum err nifti_map(struct volume **out, const char *path);
 /* The form that gave a loaded volume its grid; NIFTI_AUTO: neither (the file had none), or not loaded from a
  * file. */
 enum nifti_form nifti_form_used(const struct volume *v);
+/* How the file of a loaded volume stores voxels; type is "" if it was not loaded from a file. */
+struct nifti_storage {
+    const char *type; /* "int16", "float32", ... */
+    double slope, inter;
+};
+struct nifti_storage nifti_storage_of(const struct volume *v);
 
 /* A file image in memory, decoded or not; img is the second file of a pair, or NULL. */
 struct nifti_bytes {

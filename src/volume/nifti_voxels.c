@@ -7,7 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK = 2048, FOUND_MOST = 16, MAP_MOST = 64, LABEL_MOST = 254, HU_LEAST = -1024, HU_MOST = 3071 };
+enum {
+    BLOCK = 2048,
+    FOUND_MOST = 16,
+    MAP_MOST = 64,
+    LABEL_MOST = 254,
+    HU_LEAST = -1024,
+    HU_MOST = 3071,
+    PADDING_MOST = -1100
+};
 
 static uint16_t swap16(uint16_t v)
 {
@@ -103,6 +111,7 @@ struct nifti_voxels nifti_voxels_of(const struct nifti_header *h, const struct n
 struct hu_count {
     int64_t outside, nonfinite;
     double low, high; /* of the finite voxels */
+    int64_t padded;   /* voxels at `low`, if they lie outside */
 };
 
 /* Clamping first makes rounding by the magic constant exact (ties to even). */
@@ -115,7 +124,11 @@ static void hu_block(const double *in, int64_t n, int16_t *out, struct hu_count 
             count->nonfinite++;
             y = HU_LEAST;
         } else {
-            count->low = x < count->low ? x : count->low;
+            if (x < count->low) {
+                count->low = x;
+                count->padded = 0;
+            }
+            count->padded += x == count->low;
             count->high = x > count->high ? x : count->high;
             count->outside += x <= HU_LEAST - 0.5 || x >= HU_MOST + 0.5;
         }
@@ -144,7 +157,11 @@ enum err nifti_to_hu(const struct nifti_voxels *v, const struct nifti_context *c
         note_add(c->notes, "nonfinite-voxels",
                  "%s: %lld of %lld voxels are NaN or infinite and count as %d HU", c->what,
                  (long long)count.nonfinite, (long long)v->count, HU_LEAST);
-    if (count.outside)
+    if (count.outside && count.padded == count.outside && count.low <= PADDING_MOST)
+        note_add(c->notes, "padding",
+                 "%s: %lld of %lld voxels are %.6g, which is padding; they count as %d HU", c->what,
+                 (long long)count.padded, (long long)v->count, count.low, HU_LEAST);
+    else if (count.outside)
         note_add(c->notes, "hu-clamped",
                  "%s: %lld of %lld voxels (values from %.6g to %.6g) were clamped to %d..%d HU", c->what,
                  (long long)count.outside, (long long)v->count, count.low, count.high, HU_LEAST, HU_MOST);

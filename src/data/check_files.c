@@ -1,0 +1,166 @@
+/* The files of a data set: their names, their links, and room for what training makes of them. */
+#define _XOPEN_SOURCE 700 /* realpath */
+#include "base/file.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "data/check_steps.h"
+#include "data/prepare.h"
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+/* What dataset.json promises; NULL without a promise. */
+static enum err read_ending(const char **out, struct checker *c)
+{
+    char *path = path_join(c->folder, "dataset.json");
+    json_t *root = NULL;
+    const char *ending;
+    enum err err = path ? json_read(&root, path) : ERR_MEMORY;
+
+    mem_free(path);
+    TRY(err);
+    ending = json_string_value(json_object_get(root, "file_ending"));
+    *out = ending ? arena_str(c->names, ending) : NULL;
+    json_decref(root);
+    return ending && !*out ? ERR_MEMORY : ERR_OK;
+}
+
+static bool is_ending(const char *path, const char *ending)
+{
+    return str_ends(path, ending) &&
+           !(!strcmp(ending, ".gz") || str_ends(path, ".nii.gz") != str_ends(ending, ".nii.gz"));
+}
+
+static bool portable(const char *name)
+{
+    for (; *name; name++)
+        if (!isalnum((unsigned char)*name) && !strchr("._-+", *name))
+            return false;
+    return true;
+}
+
+/* Files of a case, phases then label; NULL behind the last. */
+static const char *file_at(const struct case_files *f, int i)
+{
+    return i < PLAN_MAX_PHASES ? f->phase[i] : i == PLAN_MAX_PHASES ? f->label : NULL;
+}
+
+enum err check_names(struct checker *c, const struct case_list *l)
+{
+    const char *ending = NULL;
+
+    TRY(read_ending(&ending, c));
+    for (size_t i = 0; i < l->count; i++) {
+        const struct case_files *f = &l->item[i];
+
+        c->where = f->name;
+        if (!portable(f->name))
+            TRY(check_add(c, "file-name",
+                          "the case's name has characters other than letters, digits and ._-+"));
+        for (size_t j = 0; j < i; j++)
+            if (!strcasecmp(f->name, l->item[j].name))
+                TRY(check_add(c, "file-name", "the names of %s and %s differ in case only", f->name,
+                              l->item[j].name));
+        for (int k = 0; k <= PLAN_MAX_PHASES; k++) {
+            const char *path = file_at(f, k);
+
+            if (ending && path && !is_ending(path, ending))
+                TRY(check_add(c, "file-ending", "%s does not end in %s, as dataset.json promises", path,
+                              ending));
+        }
+    }
+    return ERR_OK;
+}
+
+/* Where a link leads, if that is outside of `root`; freed with free. */
+static char *outside(const char *path, const char *root)
+{
+    struct stat st;
+    char *real = NULL;
+    size_t n = strlen(root);
+
+    if (lstat(path, &st) != 0 || !S_ISLNK(st.st_mode))
+        return NULL;
+    real = realpath(path, NULL);
+    if (real && !strncmp(real, root, n) && (real[n] == '/' || !real[n])) {
+        free(real);
+        return NULL;
+    }
+    return real;
+}
+
+enum err check_links(struct checker *c, const struct case_list *l)
+{
+    char *root = realpath(c->folder, NULL), *first = NULL;
+    const char *path = NULL;
+    size_t count = 0;
+    enum err err = ERR_OK;
+
+    for (size_t i = 0; i < l->count && root; i++)
+        for (int k = 0; k <= PLAN_MAX_PHASES; k++) {
+            const char *file = file_at(&l->item[i], k);
+            char *real = file ? outside(file, root) : NULL;
+
+            count += real != NULL;
+            if (real && !first) {
+                first = real;
+                path = file;
+            } else {
+                free(real);
+            }
+        }
+    c->where = c->folder;
+    if (count)
+        err = check_add(c, "link-outside",
+                        "%zu files are links that lead out of the data set, the first: %s -> %s", count, path,
+                        first);
+    free(first);
+    free(root);
+    return err;
+}
+
+/* By the paper's preset, whose spacing is that of most plans. Headers that cannot be read are told
+ * elsewhere. */
+enum err check_room(struct checker *c, const struct case_list *l)
+{
+    const double gib = 1024.0 * 1024 * 1024;
+    struct arena *a = arena_new();
+    struct plan p;
+    struct statvfs at;
+    uint64_t peak = 0, disk = 0;
+    const char *largest = NULL;
+    enum err err = a ? plan_preset(&p, a, "paper") : ERR_MEMORY;
+
+    if (!err)
+        err = case_list_plan(l, &p, a);
+    for (size_t i = 0; i < l->count && !err; i++) {
+        struct prepare_memory m;
+
+        if (l->item[i].bad || l->item[i].reference < 0 ||
+            prepare_memory(&m, &l->item[i], &p, &c->options) != ERR_OK)
+            continue;
+        disk += m.kept;
+        if (m.peak <= peak)
+            continue;
+        peak = m.peak;
+        largest = l->item[i].name;
+    }
+    c->reason = NULL;
+    arena_free(a);
+    TRY(err);
+    c->where = c->folder;
+    if (peak > mem_available())
+        TRY(check_add(c, "memory-short", "preparing %s takes %.3g GiB of memory; this machine offers %.3g",
+                      largest, (double)peak / gib, (double)mem_available() / gib));
+    if (!statvfs(".", &at) && (double)disk > (double)at.f_bavail * (double)at.f_frsize)
+        TRY(check_add(c, "disk-short",
+                      "the prepared data set takes %.3g GiB of disk; %.3g are free in the current folder",
+                      (double)disk / gib, (double)at.f_bavail * (double)at.f_frsize / gib));
+    return ERR_OK;
+}
