@@ -10,7 +10,8 @@ static const float wobble_mm = 1.8f;
 static const double wobble_step = 13, wobble_sigma = 2;
 static const float turn_share = .6f; /* of the rotation acts */
 static const float skin_mm = 30;
-static const double margin_mm = 6; /* of the stored map around the grid; breathing adds A along z */
+static const double around_mm = 120; /* of the liver where the dial's pattern varies; it goes on as there */
+static const double margin_mm = 6;   /* of the stored map around the grid; breathing adds A along z */
 
 static void draw(struct motion *m, const struct phantom_id *id, int phase)
 {
@@ -100,14 +101,13 @@ static void box_of(const struct grid *g, double lo[3], double hi[3])
     }
 }
 
-static enum err make_flow(struct motion *m, const struct phantom_id *id, int phase, const double lo[3],
-                          const double hi[3])
+static enum err make_flow(struct motion *m, const struct phantom_id *id, int phase)
 {
     struct dial d = {.mm = m->options.dial, .liver = &m->options.liver, .inside = &m->inside};
 
     for (int a = 0; a < 3; a++) {
-        d.lo[a] = fmin(lo[a], d.liver->lo[a]);
-        d.hi[a] = fmax(hi[a], d.liver->hi[a]);
+        d.lo[a] = d.liver->lo[a] - around_mm;
+        d.hi[a] = d.liver->hi[a] + around_mm;
     }
     return dial_make(&m->flow, &m->steps, id, phase, &d);
 }
@@ -130,7 +130,7 @@ static enum err make_moving(struct motion *m, const struct phantom_id *id, int p
     if (m->breathes)
         TRY(noise3_make(&m->wobble, r, wobble_step, wobble_sigma));
     if (m->options.dial > 0)
-        TRY(make_flow(m, id, phase, lo, hi));
+        TRY(make_flow(m, id, phase));
     TRY(vectors_new(&m->map, lo, hi, map_mm));
     vectors_fill(m->map, displace, m);
     return ERR_OK;
