@@ -27,8 +27,9 @@ const struct lesion_row lesion_rows[LESION_KINDS] = {
                       [PHANTOM_PVP] = {CHANCE_ARTERY, .15, .15}, [PHANTOM_DEL] = {CHANCE_ARTERY, .15, .15}},
         .core     = {.from = 15, .begin = .3, .soft = .4, .change = {-4, -6, -12, 4}},
         .necrosis = {.from = 35, .odds = .7, .hu = 22, .begin = .5, .wavy = .25, .soft = .2},
-        .shell    = {.from = 0, .odds = .7, .depth = .5, .depth_by_radius = .12,
-                     .width = {1.2, 1.2, 1.2, 1.2}, .width_by_diameter = .06, .change = {0, 24, 26, 10}},
+        /* Thinner than in section 8, and none in the smallest, which CT shows as dark spots. */
+        .shell    = {.from = 10, .odds = .7, .depth = .5, .depth_by_radius = .12,
+                     .width = {.8, .8, .8, .8}, .width_by_diameter = .05, .change = {0, 24, 26, 10}},
     },
     [LESION_ICC] = {
         .malignant = true,

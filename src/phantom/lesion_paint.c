@@ -10,6 +10,10 @@ static const float grow_most = 0.2f;     /* of the radius: what `extent` may cha
 static const double edge_most = 3;       /* mm: the widest soft edge that lesion_reach counts with */
 static const float under_surface = 0.3f; /* mm: lesions end below the liver's surface */
 
+/* Of N10 at s. Its values keep together over 20 mm, i.e. these over .63, .28 and .31 of a diameter. (Section
+ * 8 has .55, 1.4 and a fixed 1.3: as wide as the lesion, so outlines stay ellipsoids of another size.) */
+static const float coarse_bumps = 1.6f, fine_bumps = 3.6f, patches = 3.2f;
+
 static float clamp(float x, float lo, float hi)
 {
     x = x < lo ? lo : x;
@@ -38,15 +42,21 @@ static void ellipsoid(const struct lesion *l, const struct points *p, int n, flo
     }
 }
 
+/* s: lesions of all sizes have as many bumps. */
+static float noise_scale(const struct lesion *l)
+{
+    return (float)(20 / fmax(l->diameter, 8));
+}
+
 /* Adds the bumps to the ellipsoid's distance; q are offsets from its centre. */
 static void add_bumps(const struct lesion *l, const struct texture *t, const struct points *q, int n,
                       float *d)
 {
-    const float size = bump_size(l), scale = (float)(20 / fmax(l->diameter, 8));
+    const float size = bump_size(l), scale = noise_scale(l);
     float coarse[BLOCK_MAX], fine[BLOCK_MAX];
 
-    noise_read(&t->n10, q, n, 0.55f * scale, (float)l->offset[0], coarse);
-    noise_read(&t->n10, q, n, 1.4f * scale, (float)l->offset[1], fine);
+    noise_read(&t->n10, q, n, coarse_bumps * scale, (float)l->offset[0], coarse);
+    noise_read(&t->n10, q, n, fine_bumps * scale, (float)l->offset[1], fine);
     for (int i = 0; i < n; i++)
         d[i] -= size * clamp(0.8f * coarse[i] + 0.35f * fine[i], -bump_most, bump_most);
 }
@@ -152,7 +162,7 @@ static void paint_base(struct inside *s, const struct texture *t, float liver)
     float fine[BLOCK_MAX];
 
     noise_read(&t->n4, &s->p, s->n, 1, (float)s->lesion->offset[2], fine);
-    noise_read(&t->n10, &s->p, s->n, 1.3f, (float)s->lesion->offset[0], s->m);
+    noise_read(&t->n10, &s->q, s->n, patches * noise_scale(s->lesion), (float)s->lesion->offset[0], s->m);
     for (int i = 0; i < s->n; i++)
         s->hu[i] = mean + amplitude * fine[i] + mottle * s->m[i];
 }
@@ -275,16 +285,35 @@ static void paint_fill(struct inside *s, float liver, float blood)
     }
 }
 
-/* A central scar with arms. */
-static void paint_scar(struct inside *s)
+/* M in the direction of a sample from the centre: what is constant along rays. */
+static void read_rays(const struct inside *s, const struct texture *t, float *out)
+{
+    const float length = (float)s->lesion->diameter / 2;
+    struct points ray = s->q;
+
+    for (int i = 0; i < s->n; i++) {
+        float x = ray.x[i], y = ray.y[i], z = ray.z[i], k = length / (sqrtf(x * x + y * y + z * z) + 1e-3f);
+
+        ray.x[i] *= k;
+        ray.y[i] *= k;
+        ray.z[i] *= k;
+    }
+    noise_read(&t->n10, &ray, s->n, patches * noise_scale(s->lesion), (float)s->lesion->offset[0], out);
+}
+
+/* A central scar with arms, thin walls that run outwards. */
+static void paint_scar(struct inside *s, const struct texture *t)
 {
     const struct lesion_scar *c = &s->row->scar;
     const float change = (float)c->change[s->phase];
+    float ray[BLOCK_MAX];
 
     if (!lesion_has(s->lesion, CHANCE_SCAR, c->from, c->odds))
         return;
+    read_rays(s, t, ray);
     for (int i = 0; i < s->n; i++) {
-        float arms = clamp((0.22f - fabsf(s->m[i])) / 0.12f, 0, 1) * clamp((s->f[i] - 0.25f) / 0.3f, 0, 1);
+        float out = 1 - s->f[i], wall = fabsf(ray[i]) * out; /* as thick everywhere */
+        float arms = clamp((0.11f - wall) / 0.06f, 0, 1) * clamp((s->f[i] - 0.25f) / 0.3f, 0, 1);
         float middle = clamp((s->f[i] - 0.8f) / 0.1f, 0, 1);
 
         s->hu[i] += change * clamp(arms + middle, 0, 1);
@@ -325,6 +354,6 @@ void lesion_paint(const struct lesion_paint *l, const struct points *p, const fl
     paint_necrosis(&s);
     paint_shell(&s, liver);
     paint_fill(&s, liver, blood);
-    paint_scar(&s);
+    paint_scar(&s, l->texture);
     lay(&s, edge, (uint8_t)(PHANTOM_LESION + l->index), hu, label);
 }
