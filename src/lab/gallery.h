@@ -32,6 +32,7 @@ struct gallery_facts {
     double liver_ml, lesion_ml; /* of the label; liver with lesions */
     int lesions;                /* components (26 neighbours) */
     double largest_ml;          /* volume of the largest one */
+    struct str kinds, moved;    /* a phantom's lesions, misalignment and noise in words, else empty */
 };
 
 struct gallery_thumb; /* small panels of one case, for the sheet */
@@ -47,6 +48,7 @@ struct gallery_pictures {
  * nifti_load_hu; ERR_INPUT: no phase, or nothing to show. */
 MUST_USE enum err gallery_case(struct gallery_pictures *out, const struct case_list *l, size_t item,
                                const struct gallery_look *look, struct notes *n);
+void gallery_facts_free(struct gallery_facts *f);
 void gallery_pictures_free(struct gallery_pictures *p); /* accepts a zeroed struct */
 
 void gallery_thumb_free(struct gallery_thumb *t);

@@ -26,23 +26,43 @@ static void source_close(struct source *in)
     volume_free(in->roles);
 }
 
+/* A file of truth/ beside the folder of images. */
+static char *truth_path(const struct case_files *c, const char *end)
+{
+    struct str path = {0};
+
+    str_addf(&path, "%s/../truth/%s%s", c->folder, c->name, end);
+    if (!str_status(&path))
+        return path.s;
+    str_free(&path);
+    return NULL;
+}
+
 static enum err find_truth(struct source *in, struct gallery_facts *f)
 {
-    for (int k = 0; k < f->phases; k++) {
-        struct str path = {0};
+    char *record = truth_path(in->files, ".json");
+    enum err err = record ? ERR_OK : ERR_MEMORY;
+
+    if (record && file_exists(record))
+        err = gallery_truth_read(f, record, in->notes);
+    mem_free(record);
+    for (int k = 0; k < f->phases && !err; k++) {
+        char end[32];
 
         if (!f->present[k])
             continue;
-        str_addf(&path, "%s/../truth/%s_labels_%04d.nii.gz", in->files->folder, in->files->name, k);
-        TRY(str_status(&path));
-        if (file_exists(path.s)) {
-            in->truth[k] = path.s;
+        snprintf(end, sizeof end, "_labels_%04d.nii.gz", k);
+        in->truth[k] = truth_path(in->files, end);
+        if (!in->truth[k])
+            return ERR_MEMORY;
+        if (file_exists(in->truth[k])) {
             f->truth = true;
         } else {
-            str_free(&path);
+            mem_free(in->truth[k]);
+            in->truth[k] = NULL;
         }
     }
-    return ERR_OK;
+    return err;
 }
 
 /* "portal_venous" -> "portal venous" */
@@ -208,13 +228,21 @@ static void row_free(struct gallery_row *row)
     gallery_panel_free(&row->small);
 }
 
+void gallery_facts_free(struct gallery_facts *f)
+{
+    mem_free(f->name);
+    str_free(&f->kinds);
+    str_free(&f->moved);
+    *f = (struct gallery_facts){0};
+}
+
 void gallery_scene_close(struct gallery_scene *s)
 {
     for (int k = 0; k < PLAN_MAX_PHASES; k++)
         row_free(&s->row[k]);
     for (int i = 0; i < PLANES; i++)
         mem_free(s->fixed[i]);
-    mem_free(s->facts.name);
+    gallery_facts_free(&s->facts);
     *s = (struct gallery_scene){0};
 }
 
@@ -251,7 +279,7 @@ void gallery_pictures_free(struct gallery_pictures *p)
     str_free(&p->montage);
     str_free(&p->motion);
     gallery_thumb_free(p->thumb);
-    mem_free(p->facts.name);
+    gallery_facts_free(&p->facts);
     *p = (struct gallery_pictures){0};
 }
 
@@ -269,7 +297,7 @@ enum err gallery_case(struct gallery_pictures *out, const struct case_list *l, s
     TRY_OR(done, gallery_motion(&made.motion, s));
     TRY_OR(done, take_thumb(&made.thumb, s));
     made.facts = s->facts;
-    s->facts.name = NULL;
+    s->facts = (struct gallery_facts){0};
     *out = made;
     made = (struct gallery_pictures){0};
 done:

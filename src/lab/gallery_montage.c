@@ -38,15 +38,19 @@ void gallery_montage_corner(const struct gallery_scene *s, int phase, int column
 static void draw_title(const struct montage *m)
 {
     const struct gallery_facts *f = &m->s->facts;
-    char text[160] = "no label";
+    double wide = m->width - GUTTER - 8;
+    char text[512] = "no label";
 
-    canvas_text(m->cr, &(struct label){.x = GUTTER, .y = 27, .size = 19, .bold = true, .fit = m->width - 80},
-                f->name);
+    canvas_text(m->cr, &(struct label){.x = GUTTER, .y = 27, .size = 19, .bold = true, .fit = wide}, f->name);
     if (f->labelled)
         snprintf(text, sizeof text,
                  f->lesions ? "liver %.0f ml, lesions: %d, %.1f ml" : "liver %.0f ml, no lesions",
                  f->liver_ml, f->lesions, f->lesion_ml);
-    canvas_text(m->cr, &(struct label){.x = GUTTER, .y = 50, .size = 14, .colour = GALLERY_SOFT}, text);
+    if (f->kinds.len && f->moved.len) /* a phantom's truth says more */
+        snprintf(text, sizeof text, "liver %.0f ml; %.240s; moved %.200s", f->liver_ml, f->kinds.s,
+                 f->moved.s);
+    canvas_text(m->cr, &(struct label){.x = GUTTER, .y = 50, .size = 14, .fit = wide, .colour = GALLERY_SOFT},
+                text);
 }
 
 static void draw_columns(const struct montage *m)

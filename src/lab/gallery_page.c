@@ -68,18 +68,15 @@ static void add_volumes(struct str *html, const struct gallery_facts *f)
 {
     char text[160];
 
-    if (!f->labelled) {
-        page_fact(html, "label", "none");
-        return;
-    }
     snprintf(text, sizeof text, "%.1f ml with its lesions", f->liver_ml);
-    page_fact(html, "liver", text);
-    if (f->lesions)
-        snprintf(text, sizeof text, "%d, %.1f ml, the largest %.1f ml", f->lesions, f->lesion_ml,
-                 f->largest_ml);
-    page_fact(html, "lesions", f->lesions ? text : "none labelled");
-    if (f->truth)
-        page_fact(html, "truth", "labels of its own for every phase");
+    page_fact(html, "liver", f->labelled ? text : "no label");
+    snprintf(text, sizeof text, "%d, %.1f ml, the largest %.1f ml", f->lesions, f->lesion_ml, f->largest_ml);
+    if (f->labelled)
+        page_fact(html, "lesions", f->lesions ? text : "none labelled");
+    if (f->kinds.len)
+        page_fact(html, "lesions in truth", f->kinds.s);
+    if (f->moved.len)
+        page_fact(html, "displacement against the portal venous phase, mean in the liver", f->moved.s);
 }
 
 void gallery_page_case(struct str *html, const struct gallery_facts *f, const char *stem, bool motion)

@@ -6,6 +6,7 @@
 #include "eval/canvas.h"
 #include "lab/gallery.h"
 #include "lab/view.h"
+#include "phantom/phantom.h"
 
 /* What a label means to a picture, whatever its number in the file. */
 enum role { ROLE_NONE, ROLE_LIVER, ROLE_MALIGNANT, ROLE_BENIGN, ROLE_VESSEL, ROLES };
@@ -16,6 +17,9 @@ enum outline { OUTLINE_LIVER, OUTLINE_MALIGNANT, OUTLINE_BENIGN, OUTLINES };
 MUST_USE enum err gallery_roles_load(struct volume **out, const char *path, bool truth, struct notes *n);
 /* Volumes and count of lesions. */
 MUST_USE enum err gallery_roles_count(struct gallery_facts *f, const struct volume *roles);
+
+/* Fills kinds and moved from truth/CASE.json; what cannot be read is noted and left out. */
+MUST_USE enum err gallery_truth_read(struct gallery_facts *f, const char *path, struct notes *n);
 
 /* An image on a view, and the shares of what is outlined on it. */
 struct gallery_panel {

@@ -4,18 +4,17 @@
 #include "volume/nifti.h"
 #include <string.h>
 
-/* Numbers of a phantom's truth (phantom.md section 1). */
 static enum role truth_role(int label)
 {
     switch (label) {
-    case 1:
+    case PHANTOM_LIVER:
         return ROLE_LIVER;
-    case 2:
+    case PHANTOM_TUMOUR:
         return ROLE_MALIGNANT;
-    case 16:
+    case PHANTOM_BENIGN:
         return ROLE_BENIGN;
-    case 3: /* portal and splenic vein */
-    case 4: /* hepatic veins */
+    case PHANTOM_PORTAL:
+    case PHANTOM_HEPATIC:
         return ROLE_VESSEL;
     default:
         return ROLE_NONE;

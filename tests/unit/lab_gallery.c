@@ -337,6 +337,40 @@ static void outlines_follow_their_phase(void **state)
     }
 }
 
+/* What a phantom's record says is told; a damaged record is no obstacle. */
+static void the_record_of_a_phantom(void **state)
+{
+    const struct gallery_look look = {.levels = 1, .panel = 60};
+    (void)state;
+
+    for (int damaged = 0; damaged < 2; damaged++) {
+        const char *folder = write_dataset();
+        struct gallery_pictures p = {0};
+        struct notes notes = {0};
+        struct case_list *l;
+
+        write_case(folder, "a", true, true);
+        write_text(
+            test_path(folder, "truth/a.json"),
+            damaged ? "{"
+                    : "{\"lesions\": [{\"kind\": \"hcc\", \"label\": 2, \"diameter_mm\": 30.7, \"drawn\": "
+                      "false}, {\"kind\": \"cyst\", \"label\": 16, \"diameter_mm\": 9, \"drawn\": false}], "
+                      "\"misalignment\": {\"mean_mm\": [1.25, 4, 0, null]}, \"noise_hu\": 12}");
+        l = read_cases(folder);
+        assert_ok(gallery_case(&p, l, 0, &look, &notes));
+        if (damaged) {
+            assert_int_equal(p.facts.kinds.len, 0);
+            assert_string_equal(notes.item[notes.count - 1].name, "truth-unreadable");
+        } else {
+            assert_string_equal(p.facts.kinds.s, "hcc 31 mm (not drawn), cyst 9 mm");
+            assert_string_equal(p.facts.moved.s, "noncontrast 1.2 mm, arterial 4.0 mm; noise 12 HU");
+        }
+        notes_clear(&notes);
+        gallery_pictures_free(&p);
+        case_list_free(l);
+    }
+}
+
 static uint32_t u32(const char *p)
 {
     const unsigned char *b = (const unsigned char *)p;
@@ -471,6 +505,7 @@ int main(void)
         cmocka_unit_test(the_ball_is_where_the_patient_had_it),
         cmocka_unit_test(a_missing_phase_says_so),
         cmocka_unit_test(outlines_follow_their_phase),
+        cmocka_unit_test(the_record_of_a_phantom),
         cmocka_unit_test(the_animation_has_a_frame_a_phase),
         cmocka_unit_test(exhaustion_is_an_error),
         cmocka_unit_test(a_whole_data_set),
