@@ -1,0 +1,74 @@
+# d4m phantom: the layout, same bytes however it is made, what a parameter may change, stopping, refusals, check, registration.
+. "$(dirname "$0")/lib.sh"
+rm -rf out && mkdir out && cd out || exit 1
+
+# voxels of an image; the gzip stream is the compressor's business
+voxels() { zcat "$1" | tail -c +353 | sha256sum | cut -c1-64; }
+same() { [ "$(voxels "$1")" = "$(voxels "$2")" ] || fail "$1 and $2 differ"; }
+other() { [ "$(voxels "$1")" != "$(voxels "$2")" ] || fail "$1 and $2 are the same"; }
+tiny() { expect 0 '' "$d4m" phantom "$@" --preset tiny --seed 1 --set missing=0; }
+
+tiny a -n 3 --set test_share=0.34 --clean
+for f in dataset.json imagesTr/ph_00000_000{0,1,2,3}.nii.gz labelsTr/ph_00001.nii.gz imagesTs/ph_00002_0000.nii.gz \
+    labelsTs/ph_00002.nii.gz truth/ph_00002.json truth/ph_00000_labels_000{0,1,2,3}.nii.gz \
+    truth/ph_00000_field_000{0,1,3}.nii.gz truth/ph_00000_clean_0002.nii.gz; do
+    [ -s a/$f ] || fail "$f is missing"
+done
+[ ! -e a/truth/ph_00000_field_0002.nii.gz ] || fail "the portal venous phase has a field"
+[ ! -e a/.phantom ] || fail "the work folder is left"
+[ "$(find a -type f | wc -l)" = 52 ] || fail "$(find a -type f | wc -l) files"
+expect 0 '"numTraining": 2' cat a/dataset.json
+expect 0 ' 0 errors' "$d4m" check a
+
+# another number of threads, and a case alone; another dial leaves the portal venous phase, its labels and the volumes that it sees
+tiny b -n 1 --first 1 --clean --threads 1
+for f in imagesTr/ph_00001_000{0,1,2,3} labelsTr/ph_00001 truth/ph_00001_field_0000 truth/ph_00001_clean_0003; do
+    same a/$f.nii.gz b/$f.nii.gz
+done
+cmp a/truth/ph_00001.json b/truth/ph_00001.json || fail "a case alone has another record"
+tiny c -n 1 --dial 6
+for f in imagesTr/ph_00000_0002 labelsTr/ph_00000 truth/ph_00000_labels_0002; do same a/$f.nii.gz c/$f.nii.gz; done
+for k in 0 1 3; do
+    other a/imagesTr/ph_00000_000$k.nii.gz c/imagesTr/ph_00000_000$k.nii.gz
+    other a/truth/ph_00000_field_000$k.nii.gz c/truth/ph_00000_field_000$k.nii.gz
+done
+# registered without a dial: the same labels in every phase
+tiny d -n 1 --registered
+for k in 0 1 3; do same d/truth/ph_00000_labels_0002.nii.gz d/truth/ph_00000_labels_000$k.nii.gz; done
+tiny e -n 1 --registered --set annotation=false --set noise=0 --set count=0
+expect 0 '"lesions": \[\]' cat e/truth/ph_00000.json
+
+# stopped and taken up again: the same bytes; nothing is there before everything is
+"$d4m" phantom a2 -n 3 --preset tiny --seed 1 --set missing=0 --set test_share=0.34 --clean -q >/dev/null 2>&1 &
+sleep 0.5
+kill -INT $! 2>/dev/null
+wait $!
+code=$?
+[ $code = 9 ] || [ $code = 0 ] || fail "exit $code when stopped"
+[ $code = 0 ] || [ ! -e a2/dataset.json ] || fail "a data set before it is complete"
+[ $code = 0 ] || tiny a2 -n 3 --set test_share=0.34 --clean
+(cd a && find . -type f | LC_ALL=C sort | xargs sha256sum) >a.sums
+(cd a2 && sha256sum --quiet -c ../a.sums) || fail "other bytes after a stop"
+
+# refusals: one line, the right code, nothing left
+refuse() {
+    local code=$1 pattern=$2
+    shift 2
+    expect "$code" "$pattern" "$d4m" phantom no "$@"
+    [ "$(wc -l <err.txt)" = 1 ] || fail "more than a line: $*: $(cat err.txt)"
+    [ ! -e no ] || fail "something is left: $*"
+}
+refuse 2 'dial.*15' --dial 16
+refuse 2 'dial.*' --dial -1
+refuse 2 'no lesion is called "hccc"' --set kinds=hccc=1
+refuse 2 'kinds' --set kinds=hcc=0
+refuse 2 'spacing' --set spacing=0.1
+refuse 2 'voxels on an axis' --preset real --set thickness=0.5 --set spacing=0.4 --set thickness=.1
+refuse 2 'breth|unknown|no .*key' --set breth=2
+refuse 2 'count' --set count=21
+expect 2 'not empty.*--force' "$d4m" phantom a -n 1 --preset tiny
+mkdir mine && echo hello >mine/notes.txt
+expect 2 'did not make' "$d4m" phantom mine -n 1 --preset tiny --force
+[ "$(cat mine/notes.txt)" = hello ] || fail "a file of the user's was touched"
+tiny c -n 2 --force
+[ ! -e c/imagesTs ] && [ -s c/imagesTr/ph_00001_0002.nii.gz ] || fail "--force left another data set"
