@@ -13,11 +13,10 @@ struct source {
     const struct case_files *files;
     char *truth[PLAN_MAX_PHASES]; /* paths of phantom truth, NULL where there is none */
     struct volume *roles;         /* of the reference phase; NULL: no labels */
+    struct nifti_options options; /* one phase needs no position in the scanner, several do */
     const struct gallery_look *look;
     struct notes *notes;
 };
-
-static const struct nifti_options options = {.positions_matter = true};
 
 static void source_close(struct source *in)
 {
@@ -73,19 +72,25 @@ static void name_to_read(char out[32], const char *name)
         *c = *c == '_' ? ' ' : *c;
 }
 
-static enum err find_facts(struct gallery_facts *f, const struct case_list *l, const struct case_files *c)
+static enum err find_facts(struct gallery_facts *f, const struct case_list *l, struct source *in)
 {
+    const struct case_files *c = in->files;
+    int phases = 0;
+
     f->name = mem_str(c->name);
     f->phases = l->phases.count;
     if (!f->name)
         return ERR_MEMORY;
+    for (int k = 0; k < f->phases; k++)
+        phases += c->phase[k] != NULL;
+    in->options.positions_matter = phases > 1;
     for (int k = 0; k < f->phases; k++) {
         struct volume *v = NULL;
 
         name_to_read(f->phase[k], l->phases.name[k]);
         if (!c->phase[k])
             continue;
-        TRY(nifti_load_grid(&v, c->phase[k], &options, NULL));
+        TRY(nifti_load_grid(&v, c->phase[k], &in->options, NULL));
         f->present[k] = true;
         f->grid[k] = v->grid;
         volume_free(v);
@@ -100,7 +105,8 @@ static enum err load_roles(struct source *in, struct gallery_scene *s)
 
     if (!drawn && !truth)
         return ERR_OK;
-    TRY(gallery_roles_load(&in->roles, drawn ? drawn : truth, !drawn, in->notes));
+    TRY(gallery_roles_load(&in->roles, drawn ? drawn : truth, !drawn, &s->facts.grid[s->reference],
+                           in->notes));
     return in->roles ? gallery_roles_count(&s->facts, in->roles) : ERR_OK;
 }
 
@@ -156,7 +162,7 @@ static enum err take_phase(struct gallery_scene *s, const struct source *in, int
     enum err err = ERR_OK;
 
     if (in->look->lesions && in->truth[k]) {
-        err = gallery_roles_load(&own, in->truth[k], true, in->notes);
+        err = gallery_roles_load(&own, in->truth[k], true, &s->facts.grid[k], in->notes);
         roles = own;
     }
     if (!err)
@@ -172,7 +178,7 @@ static enum err sample_phases(struct gallery_scene *s, struct source *in)
     const struct gallery_look *look = in->look;
     enum err err;
 
-    TRY(nifti_load_hu(&image, in->files->phase[s->reference], &options, in->notes));
+    TRY(nifti_load_hu(&image, in->files->phase[s->reference], &in->options, in->notes));
     err = gallery_plan_make(&s->plan, image, in->roles, &s->facts, look->levels ? look->levels : 6);
     if (err) {
         volume_free(image);
@@ -183,7 +189,7 @@ static enum err sample_phases(struct gallery_scene *s, struct source *in)
     for (int k = 0; k < s->facts.phases; k++) {
         if (!s->facts.present[k] || k == s->reference)
             continue;
-        TRY(nifti_load_hu(&image, in->files->phase[k], &options, in->notes));
+        TRY(nifti_load_hu(&image, in->files->phase[k], &in->options, in->notes));
         TRY(take_phase(s, in, k, image));
     }
     return in->roles && !look->plain_motion ? sample_fixed(s, in->roles) : ERR_OK;
@@ -198,7 +204,7 @@ static enum err open_from(struct gallery_scene *s, const struct case_list *l, st
     s->reference = in->files->reference;
     if (s->reference < 0)
         return err_set(ERR_INPUT, "case %s has no image", in->files->name);
-    TRY(find_facts(&s->facts, l, in->files));
+    TRY(find_facts(&s->facts, l, in));
     TRY(find_truth(in, &s->facts));
     TRY(load_roles(in, s));
     s->outlined = in->look->lesions && (in->roles || s->facts.truth);

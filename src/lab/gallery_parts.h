@@ -13,8 +13,10 @@ enum role { ROLE_NONE, ROLE_LIVER, ROLE_MALIGNANT, ROLE_BENIGN, ROLE_VESSEL, ROL
 enum outline { OUTLINE_LIVER, OUTLINE_MALIGNANT, OUTLINE_BENIGN, OUTLINES };
 
 /* Labels as roles (VOXEL_U8), cropped to what has one; *out is NULL if nothing has. truth: numbers of
- * phantom.md section 1, else 1 liver and everything above lesions. */
-MUST_USE enum err gallery_roles_load(struct volume **out, const char *path, bool truth, struct notes *n);
+ * phantom.md section 1, else 1 liver and everything above lesions. A file without geometry lies on `image`.
+ */
+MUST_USE enum err gallery_roles_load(struct volume **out, const char *path, bool truth,
+                                     const struct grid *image, struct notes *n);
 /* Volumes and count of lesions. */
 MUST_USE enum err gallery_roles_count(struct gallery_facts *f, const struct volume *roles);
 

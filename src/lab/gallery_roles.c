@@ -73,14 +73,24 @@ static enum err crop(struct volume **out, const struct volume *v, const int64_t 
     return ERR_OK;
 }
 
-enum err gallery_roles_load(struct volume **out, const char *path, bool truth, struct notes *n)
+/* As data/place.h has it: masks without a geometry (LiTS) lie on the image's grid. */
+static bool lies_nowhere(const struct volume *labels, const struct grid *image)
 {
-    const struct nifti_options o = {.positions_matter = true};
+    return !memcmp(labels->grid.dims, image->dims, sizeof image->dims) &&
+           (!nifti_form_used(labels) || grid_is_identity(&labels->grid));
+}
+
+enum err gallery_roles_load(struct volume **out, const char *path, bool truth, const struct grid *image,
+                            struct notes *n)
+{
+    const struct nifti_options o = {.positions_matter = false};
     struct volume *labels = NULL;
     int64_t lo[3], hi[3];
     enum err err;
 
     TRY(nifti_load_labels(&labels, path, &o, n));
+    if (lies_nowhere(labels, image))
+        labels->grid = *image;
     for (int64_t i = 0; i < grid_count(&labels->grid); i++) {
         uint8_t *label = (uint8_t *)labels->data + i;
 

@@ -337,6 +337,30 @@ static void outlines_follow_their_phase(void **state)
     }
 }
 
+/* As in LiTS: a mask with the image's dims and no geometry. */
+static void a_label_without_geometry_lies_on_its_image(void **state)
+{
+    static const double one[3] = {1, 1, 1}, zero[3] = {0, 0, 0};
+    const char *folder = write_dataset(), *path = test_path(folder, "labelsTr/a.nii.gz");
+    const struct gallery_look look = {.levels = 3, .panel = 60};
+    struct gallery_scene *scene = mem_new(1, sizeof *scene);
+    struct volume *label = NULL;
+    struct case_list *l;
+    (void)state;
+
+    write_case(folder, "a", true, false);
+    assert_ok(nifti_load_labels(&label, path, &(struct nifti_options){0}, NULL));
+    label->grid = grid_make(scans[2].dims, one, zero);
+    assert_ok(nifti_save(label, NULL, path));
+    volume_free(label);
+    l = read_cases(folder);
+    assert_ok(gallery_scene_open(scene, l, 0, &look, NULL));
+    assert_true(fabs(scene->plan.level[scene->plan.lesion_level] - bright[2]) <= 1.5);
+    gallery_scene_close(scene);
+    mem_free(scene);
+    case_list_free(l);
+}
+
 /* What a phantom's record says is told; a damaged record is no obstacle. */
 static void the_record_of_a_phantom(void **state)
 {
@@ -505,6 +529,7 @@ int main(void)
         cmocka_unit_test(the_ball_is_where_the_patient_had_it),
         cmocka_unit_test(a_missing_phase_says_so),
         cmocka_unit_test(outlines_follow_their_phase),
+        cmocka_unit_test(a_label_without_geometry_lies_on_its_image),
         cmocka_unit_test(the_record_of_a_phantom),
         cmocka_unit_test(the_animation_has_a_frame_a_phase),
         cmocka_unit_test(exhaustion_is_an_error),
