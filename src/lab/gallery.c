@@ -12,7 +12,7 @@ struct writing {
     const struct gallery_job *job;
     struct gallery_result *result;
     struct case_list *list[2]; /* imagesTr, imagesTs; or what a folder without dataset.json holds */
-    struct str cases;          /* their sections of the page */
+    struct gallery_sections sections;
     const struct gallery_thumb *thumb[GALLERY_SHEET_CASES];
     size_t thumbs, drawn, done, total;
     enum err first; /* why the first case failed */
@@ -184,7 +184,7 @@ static enum err take_failure(struct writing *w, const char *name, enum err err)
     if (!w->result->failed++)
         w->first = err;
     str_addf(&w->result->failures, "%s%s: %s", w->result->failed > 1 ? "; " : "", name, err_text());
-    gallery_page_failure(&w->cases, name, err_text());
+    gallery_page_failure(&w->sections, name, err_text());
     return str_status(&w->result->failures);
 }
 
@@ -193,11 +193,11 @@ static enum err take_pictures(struct writing *w, struct gallery_pictures *p, con
     TRY(write_file(w, stem, "_montage.png", &p->montage));
     if (p->motion.len)
         TRY(write_file(w, stem, "_motion.png", &p->motion));
-    gallery_page_case(&w->cases, &p->facts, stem, p->motion.len > 0);
+    gallery_page_case(&w->sections, &p->facts, stem, p->motion.len > 0);
     w->thumb[w->thumbs++] = p->thumb;
     p->thumb = NULL;
     w->drawn++;
-    return w->thumbs == GALLERY_SHEET_CASES ? write_sheet(w) : str_status(&w->cases);
+    return w->thumbs == GALLERY_SHEET_CASES ? write_sheet(w) : str_status(&w->sections.cases);
 }
 
 static enum err draw_case(struct writing *w, int list, size_t item)
@@ -243,11 +243,10 @@ static enum err write_page(const struct writing *w)
     struct str html = {0};
     enum err err;
 
-    gallery_page_open(&html, path_base(w->job->dataset));
+    gallery_page_open(&html, path_base(w->job->dataset), w->sections.phantoms);
     if (w->result->pages)
         gallery_page_sheets(&html, w->result->pages);
-    if (w->cases.len)
-        str_add(&html, w->cases.s);
+    gallery_page_cases(&html, &w->sections);
     gallery_page_close(&html, w->job->command_line);
     err = str_status(&html);
     if (!err)
@@ -279,7 +278,7 @@ done:
     if (err && !there)
         (void)rmdir(job->output); /* if nothing is in it */
     drop_thumbs(&w);
-    str_free(&w.cases);
+    gallery_sections_free(&w.sections);
     case_list_free(w.list[0]);
     case_list_free(w.list[1]);
     arena_free(a);

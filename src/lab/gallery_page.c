@@ -1,9 +1,10 @@
 #include "lab/gallery_page.h"
 #include "base/html.h"
+#include "eval/score.h"
 #include "lab/page.h"
 #include <stdio.h>
 
-void gallery_page_open(struct str *html, const char *dataset)
+void gallery_page_open(struct str *html, const char *dataset, bool phantoms)
 {
     struct str title = {0};
 
@@ -11,6 +12,8 @@ void gallery_page_open(struct str *html, const char *dataset)
     page_open(html, title.s ? title.s : "Gallery",
               "All phases are shown at the same positions in patient space, by their headers alone: what "
               "moved between two breath-holds is seen to move.");
+    if (phantoms)
+        str_add(html, "<p class=\"alert\">" PHANTOM_SENTENCE "</p>\n");
     str_free(&title);
 }
 
@@ -79,9 +82,39 @@ static void add_volumes(struct str *html, const struct gallery_facts *f)
         page_fact(html, "displacement against the portal venous phase, mean in the liver", f->moved.s);
 }
 
-void gallery_page_case(struct str *html, const struct gallery_facts *f, const char *stem, bool motion)
+void gallery_page_cases(struct str *html, const struct gallery_sections *s)
 {
-    page_section(html, f->name);
+    if (s->count > 1 && s->links.len) {
+        str_add(html, "<p class=\"note\">To the cases: ");
+        str_add(html, s->links.s);
+        str_add(html, "</p>\n");
+    }
+    if (s->cases.len)
+        str_add(html, s->cases.s);
+}
+
+void gallery_sections_free(struct gallery_sections *s)
+{
+    str_free(&s->cases);
+    str_free(&s->links);
+}
+
+static void open_section(struct gallery_sections *s, const char *name)
+{
+    page_section(&s->cases, name);
+    str_addf(&s->cases, "<a id=\"case-%d\"></a>\n", ++s->count);
+    str_addf(&s->links, "%s<a href=\"#case-%d\">", s->count > 1 ? ", " : "", s->count);
+    html_add_text(&s->links, name);
+    str_add(&s->links, "</a>");
+}
+
+void gallery_page_case(struct gallery_sections *s, const struct gallery_facts *f, const char *stem,
+                       bool motion)
+{
+    struct str *html = &s->cases;
+
+    s->phantoms = s->phantoms || f->truth;
+    open_section(s, f->name);
     add_figure(html, stem, "_montage.png", "Phases down, levels across");
     if (motion)
         add_figure(html, stem, "_motion.png", "The phases in turn at fixed planes");
@@ -93,12 +126,12 @@ void gallery_page_case(struct str *html, const struct gallery_facts *f, const ch
     str_add(html, "</tbody></table>\n");
 }
 
-void gallery_page_failure(struct str *html, const char *name, const char *why)
+void gallery_page_failure(struct gallery_sections *s, const char *name, const char *why)
 {
-    page_section(html, name);
-    str_add(html, "<p class=\"alert\">No picture: ");
-    html_add_text(html, why);
-    str_add(html, "</p>\n");
+    open_section(s, name);
+    str_add(&s->cases, "<p class=\"alert\">No picture: ");
+    html_add_text(&s->cases, why);
+    str_add(&s->cases, "</p>\n");
 }
 
 void gallery_page_close(struct str *html, const char *command_line)
