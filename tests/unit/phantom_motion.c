@@ -4,6 +4,7 @@
 #include "align/transform_field.h"
 #include "base/mem.h"
 #include "base/par.h"
+#include "phantom/body.h"
 #include "phantom/motion.h"
 #include "volume/nifti.h"
 #include <math.h>
@@ -163,6 +164,33 @@ static void flows_do_not_fold(void **state)
 
         assert_true(least_determinant(&m) >= (dial > 5 ? .12 : .5));
         motion_free(&m);
+    }
+}
+
+/* The liver that phantoms have. */
+static void real_livers_move_alike(void **state)
+{
+    (void)state;
+    for (int64_t number = 0; number < 2; number++) {
+        struct phantom_id id = {.seed = 3, .number = number};
+        struct motion_options o = {.dial = number ? 5 : 12, .scale = .56};
+        struct grid g = around();
+        struct texture texture;
+        struct body body;
+        struct lengths l;
+        struct motion m;
+
+        assert_ok(texture_make(&texture, &id));
+        body_draw(&body, &id, &texture, &(struct body_odds){.scale = o.scale});
+        o.liver = liver_of_body(&body);
+        assert_ok(motion_make(&m, &id, PHANTOM_DEL, &o, &g));
+        l = lengths_of(&m);
+        assert_float_equal(l.truth / o.dial, 1, .03);
+        assert_float_equal(l.forward / o.dial, 1, .03);
+        assert_true(l.trip <= 2e-3);
+        assert_true(least_determinant(&m) >= (number ? .5 : .12));
+        motion_free(&m);
+        texture_free(&texture);
     }
 }
 
