@@ -600,13 +600,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dial_is_the_mean_displacement), cmocka_unit_test(flows_do_not_fold),
-        cmocka_unit_test(truth_undoes_motion),           cmocka_unit_test(breathing_is_the_formula),
-        cmocka_unit_test(breathing_is_a_contraction),    cmocka_unit_test(grid_does_not_matter),
-        cmocka_unit_test(still_is_the_identity),         cmocka_unit_test(dial_changes_only_itself),
-        cmocka_unit_test(phases_move_on_their_own),      cmocka_unit_test(amplitudes_are_the_breath),
-        cmocka_unit_test(breathing_fades_at_the_skin),   cmocka_unit_test(written_field_is_the_truth),
-        cmocka_unit_test(field_file_says_what_it_is),    cmocka_unit_test(threads_do_not_matter),
-        cmocka_unit_test(bad_livers_are_refused),
+        cmocka_unit_test(real_livers_move_alike),        cmocka_unit_test(truth_undoes_motion),
+        cmocka_unit_test(breathing_is_the_formula),      cmocka_unit_test(breathing_is_a_contraction),
+        cmocka_unit_test(grid_does_not_matter),          cmocka_unit_test(still_is_the_identity),
+        cmocka_unit_test(dial_changes_only_itself),      cmocka_unit_test(phases_move_on_their_own),
+        cmocka_unit_test(amplitudes_are_the_breath),     cmocka_unit_test(breathing_fades_at_the_skin),
+        cmocka_unit_test(written_field_is_the_truth),    cmocka_unit_test(field_file_says_what_it_is),
+        cmocka_unit_test(threads_do_not_matter),         cmocka_unit_test(bad_livers_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
