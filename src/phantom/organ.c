@@ -73,7 +73,7 @@ static float slack_after(const struct part *p)
 {
     float slack = 0;
 
-    for (p++; p->what || p->how == PART_SHELL; p++) {
+    for (p++; p->what; p++) {
         if (p->how == PART_ADD)
             slack += fabsf(p->k) * NOISE_MOST;
         else if (p->how == PART_SHELL)
@@ -88,7 +88,7 @@ static float organ_least(const struct part *organ, const struct layers *l)
 {
     float least = INFINITY, slack = 0;
 
-    for (const struct part *p = organ; p->what || p->how == PART_SHELL; p++) {
+    for (const struct part *p = organ; p->what; p++) {
         if (p->how == PART_IS || p->how == PART_UNION)
             least = poly_min(least, part_least(p, l));
         if (p->how == PART_ADD)
@@ -134,7 +134,7 @@ static void part_distance(const struct part *p, const struct layers *l, float *d
             d[i] = sign * f[i];
     } else if (p->what == PART_ORGAN) {
         organ_distance(p->organ, l, INFINITY, d);
-    } else {
+    } else if (p->what == PART_FUNCTION) {
         p->function(p, v, d);
     }
     for (int i = 0; i < v->n && p->add != 0; i++)
@@ -188,10 +188,10 @@ bool organ_distance(const struct part *organ, const struct layers *l, float reac
 
     if (!l->all && organ_least(organ, l) > reach)
         return false;
-    for (const struct part *p = organ; p->what || p->how == PART_SHELL; p++) {
+    for (const struct part *p = organ; p->what; p++) {
         if (p > organ && idle(p, l, r))
             continue;
-        if (p->how != PART_SHELL)
+        if (p->what != PART_SELF)
             part_distance(p, l, own);
         combine(p, d, own, n);
         r = shape_range(d, n);

@@ -10,14 +10,14 @@ struct layers {
     bool all; /* evaluate everything, however far: for tests */
 };
 
-enum part_what { PART_END, PART_ELLIPSOID, PART_CHAIN, PART_FIELD, PART_ORGAN, PART_FUNCTION };
+enum part_what { PART_END, PART_ELLIPSOID, PART_CHAIN, PART_FIELD, PART_ORGAN, PART_FUNCTION, PART_SELF };
 enum part_how {
     PART_IS,    /* the first one of a table */
     PART_UNION, /* rounded by k mm */
     PART_SUB,
     PART_INTER,
     PART_ADD,  /* k times it is added */
-    PART_SHELL /* no shape: |d| - k */
+    PART_SHELL /* of PART_SELF: |d| - k */
 };
 enum part_shift {
     SHIFT_NONE,

@@ -73,5 +73,13 @@ static inline float poly_sin(float x)
 
     return x * (1 + x2 * (-1 / 6.f + x2 * (1 / 120.f + x2 * (-1 / 5040.f + x2 * (1 / 362880.f)))));
 }
+/* sin(x) for any x of moderate size */
+static inline float poly_wave(float x)
+{
+    float t = x * .159154943f;
+
+    t -= floorf(t + .5f); /* turns, -1/2..1/2 */
+    return copysignf(poly_sin(6.28318531f * (.25f - fabsf(fabsf(t) - .25f))), t);
+}
 
 #endif

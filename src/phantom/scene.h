@@ -18,6 +18,8 @@ struct scene {
 struct scene_scratch; /* one a thread */
 MUST_USE enum err scene_scratch_new(struct scene_scratch **out);
 void scene_scratch_free(struct scene_scratch *s);
+/* For tests: every shape is evaluated in every block, however far it is. The result is the same. */
+void scene_scratch_thorough(struct scene_scratch *s, bool on);
 
 /* HU and label (with PHANTOM_LESION + i) of phase `phase` at n <= BLOCK_MAX points: p of the visceral layer,
  * q of the wall. pixel: mm, half of it is the least half width of an edge. */
