@@ -11,7 +11,7 @@ static const double noise_sigma = 2;  /* and its smoothing in nodes */
 static const float depth_mm = 25;     /* over which the velocity doubles from the liver's surface inwards */
 static const double longest_mm = 1.5; /* mean way of a step */
 static const float slope_mm = 2;      /* half the way over which the velocity's divergence is measured, */
-static const double swelling = .13;  /* and the most of it, of the mean speed and a mm */
+static const double swelling = .13;   /* and the most of it, of the mean speed and a mm */
 enum { ROUNDS = 4, DRAWS = 32 };
 
 struct velocity {
@@ -102,7 +102,7 @@ static double length(const struct points *p, int i)
     return sqrt((double)(p->x[i] * p->x[i] + p->y[i] * p->y[i] + p->z[i] * p->z[i]));
 }
 
-/* The lengths of the ways there and back. */
+/* The lengths of the ways back: of Phi's inverse, which is what the truth field shows. */
 static void way_block(void *ctx, int64_t block)
 {
     const struct survey *s = ctx;
@@ -110,15 +110,13 @@ static void way_block(void *ctx, int64_t block)
     int n = liver_points_in(s->inside, block);
     struct points q;
 
+    dial_flow(s->flow, -s->time, s->steps, p, n, &q);
     s->block[block].sum = 0;
-    for (int back = 0; back < 2; back++) {
-        dial_flow(s->flow, back ? -s->time : s->time, s->steps, p, n, &q);
-        for (int i = 0; i < n; i++) {
-            q.x[i] -= p->x[i];
-            q.y[i] -= p->y[i];
-            q.z[i] -= p->z[i];
-            s->block[block].sum += .5 * length(&q, i);
-        }
+    for (int i = 0; i < n; i++) {
+        q.x[i] -= p->x[i];
+        q.y[i] -= p->y[i];
+        q.z[i] -= p->z[i];
+        s->block[block].sum += length(&q, i);
     }
 }
 
@@ -192,7 +190,7 @@ static enum err draw(struct vectors *u, struct survey *s, const struct phantom_i
     return ERR_OK;
 }
 
-/* kappa: the time after which the mean way is mm, of ways by Phi and by its inverse. */
+/* kappa: the time after which the mean way is mm. */
 static double tune(struct survey *s, double mm)
 {
     s->time = mm / 1.4;
