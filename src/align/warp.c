@@ -1,5 +1,5 @@
 #include "align/warp.h"
-#include "align/spline.h"
+#include "image/spline.h"
 #include "base/mem.h"
 #include "base/par.h"
 #include <math.h>

@@ -1,8 +1,8 @@
 #include "image/surface.h"
 #include "base/mem.h"
 #include "base/par.h"
+#include "image/distance.h"
 #include <math.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +19,6 @@ struct job {
     struct box box;
     uint8_t *edge[2]; /* surface voxels, on the box */
     float *square;    /* squared distance to the other's surface, mm^2, on the box */
-    int axis;
-    atomic_bool failed;
 };
 
 static int64_t box_count(const struct box *b)
@@ -83,71 +81,6 @@ static void edge_slice(void *ctx, int64_t z)
                     on_surface(j, which, (int64_t[3]){b->from[0] + x, b->from[1] + y, b->from[2] + z});
 }
 
-/* One line: out[q] = min over p of f[p] + (h (q - p))^2, by the lower envelope of parabolas with vertices
- * at[0..k] that rule from[0..k] on. f is INFINITY where there is none. */
-struct line {
-    double *f, *from;
-    int64_t *at;
-};
-
-static void envelope(struct line *l, int64_t n, double h, float *out, int64_t step)
-{
-    int64_t k = -1;
-
-    for (int64_t q = 0; q < n; q++) {
-        double s = -INFINITY;
-
-        if (isinf(l->f[q]))
-            continue;
-        while (k >= 0) {
-            double p = (double)l->at[k], d = (double)q;
-
-            s = ((l->f[q] - l->f[l->at[k]]) / (h * h) + d * d - p * p) / (2 * (d - p));
-            if (s > l->from[k])
-                break;
-            k--;
-        }
-        k++;
-        l->from[k] = k ? s : -INFINITY;
-        l->at[k] = q;
-    }
-    if (k < 0)
-        return;
-    for (int64_t q = 0, i = 0; q < n; q++) {
-        double d;
-
-        while (i < k && l->from[i + 1] < (double)q)
-            i++;
-        d = h * (double)(q - l->at[i]);
-        out[q * step] = (float)(l->f[l->at[i]] + d * d);
-    }
-}
-
-/* All lines of one axis in a slab: along x and y a z slice, along z a y slice. */
-static void distance_slab(void *ctx, int64_t slab)
-{
-    struct job *j = ctx;
-    const int64_t *n = j->box.size;
-    int64_t step[3] = {1, n[0], n[0] * n[1]}, length = n[j->axis];
-    int64_t lines = j->axis == 0 ? n[1] : n[0], across = j->axis == 0 ? step[1] : 1;
-    int64_t base = slab * (j->axis == 2 ? step[1] : step[2]);
-    struct line l = {mem_new((size_t)length, sizeof(double)), mem_new((size_t)length, sizeof(double)),
-                     mem_new((size_t)length, sizeof(int64_t))};
-
-    if (!l.f || !l.from || !l.at)
-        atomic_store(&j->failed, true);
-    for (int64_t i = 0; i < lines && l.f && l.from && l.at; i++) {
-        float *line = j->square + base + i * across;
-
-        for (int64_t q = 0; q < length; q++)
-            l.f[q] = (double)line[q * step[j->axis]];
-        envelope(&l, length, j->spacing[j->axis], line, step[j->axis]);
-    }
-    mem_free(l.f);
-    mem_free(l.from);
-    mem_free(l.at);
-}
-
 /* square: squared distances to edge[which]. */
 static enum err find_distances(struct job *j, int which)
 {
@@ -155,11 +88,7 @@ static enum err find_distances(struct job *j, int which)
 
     for (int64_t i = 0; i < n; i++)
         j->square[i] = j->edge[which][i] ? 0 : INFINITY;
-    for (j->axis = 0; j->axis < 3; j->axis++)
-        par_for(j->box.size[j->axis == 2 ? 1 : 2], distance_slab, j);
-    if (atomic_load(&j->failed))
-        return err_set(ERR_MEMORY, "out of memory for surface distances");
-    return ERR_OK;
+    return distance_squared(j->square, j->box.size, j->spacing);
 }
 
 static int by_value(const void *a, const void *b)

@@ -1,6 +1,6 @@
 /* Cubic B-spline interpolation of HU volumes (Unser 1999), mirrored at the outermost voxel centres. */
-#ifndef D4M_ALIGN_SPLINE_H
-#define D4M_ALIGN_SPLINE_H
+#ifndef D4M_IMAGE_SPLINE_H
+#define D4M_IMAGE_SPLINE_H
 
 #include "volume/volume.h"
 

@@ -1,4 +1,4 @@
-#include "align/spline.h"
+#include "image/spline.h"
 #include "base/mem.h"
 #include "base/par.h"
 #include <math.h>
