@@ -75,6 +75,10 @@ static void liver_tile(const struct pen *pen, const struct tile *t, int64_t z)
     for (int i = 0; i < count; i++) {
         int64_t at = t->at[0] + i % t->size[0] + n[0] * (t->at[1] + i / t->size[0] + n[1] * z);
 
+        if (truth[at] == PHANTOM_TUMOUR) { /* a real mask's: somebody has drawn it already */
+            out[at] = TUMOUR;
+            continue;
+        }
         /* the vena cava runs through the liver's shape, and no reader counts it in */
         if ((double)d[i] - liver_grow - liver_wander * (double)wander[i] < 0 && truth[at] != PHANTOM_CAVA)
             out[at] = LIVER;

@@ -21,11 +21,11 @@ enum {
 
 static const double blur = 0.75; /* mm */
 
-static struct cut cut_of(const struct scan *s)
+static struct cut cut_of(const struct scan *s, double own)
 {
     const struct grid *g = &s->grid;
     const double *h = g->spacing;
-    struct cut c = {.sub = 2 * (int)rint(s->thickness / 3.2) + 1};
+    struct cut c = {.sub = own < s->thickness ? 2 * (int)rint(s->thickness / 3.2) + 1 : 1};
     double side = fmin(BLOCK_SIDE, cbrt(BLOCK_MAX * h[0] * h[1] * h[2] / c.sub));
     int64_t most = g->dims[2] / JOBS_LEAST;
 
@@ -161,7 +161,7 @@ static void slice_finish(struct work *w, int64_t k, float *v)
     int64_t count = n[0] * n[1];
     int16_t *hu = (int16_t *)job->out->hu->data + k * count;
 
-    if (!job->r->subject.sharp) {
+    if (!(job->r->subject.slice > 0)) {
         const struct scan_columns columns = {&job->blur[1], SCAN_REPEAT, 0};
 
         scan_rows(&job->blur[0], SCAN_REPEAT, n, v, w->line, w->plane);
@@ -257,7 +257,7 @@ static enum err run(struct shared *job)
 enum err render_phase(struct rendered *out, const struct render *r)
 {
     const struct grid *g = &r->scan->grid;
-    struct shared job = {.r = r, .out = out, .cut = cut_of(r->scan)};
+    struct shared job = {.r = r, .out = out, .cut = cut_of(r->scan, r->subject.slice)};
     enum err err;
 
     *out = (struct rendered){0};
@@ -282,7 +282,7 @@ void rendered_free(struct rendered *r)
 uint64_t render_bytes(const struct scan *s)
 {
     const int64_t *n = s->grid.dims;
-    struct cut c = cut_of(s);
+    struct cut c = cut_of(s, 0);
     uint64_t slice = (uint64_t)(n[0] * n[1]);
     uint64_t thread =
         (uint64_t)(c.layer + 1) * slice * sizeof(float) + scan_noise_bytes(n) + sizeof(struct work);

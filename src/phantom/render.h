@@ -15,7 +15,9 @@ struct subject {
     enum err (*open)(const void *ctx, void **scratch);
     void (*close)(void *scratch);
     const void *ctx;
-    bool sharp; /* no in-plane blur (a semi-real base has its own) */
+    /* mm: thickness of the slices it was made from, 0 for a patient that is a function. Such a one has its own
+     * blur in plane, and is averaged only over thicker slices. */
+    double slice;
 };
 
 struct scan {

@@ -244,7 +244,7 @@ static void edges_are_blurred_in_plane(void **state)
     struct phantom_id id = {1, 0};
     struct rendered r = render(&b, &s, id, PHANTOM_PVP);
     const int16_t *v = (int16_t *)r.clean->data + 64 * 30;
-    struct render sharp = {.subject = {.sample = body_sample, .ctx = &b, .sharp = true},
+    struct render sharp = {.subject = {.sample = body_sample, .ctx = &b, .slice = 1},
                            .scan = &s,
                            .id = &id,
                            .phase = PHANTOM_PVP};
