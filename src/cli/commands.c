@@ -10,12 +10,14 @@
 #include "stage/bench.h"
 #include "stage/evaluate.h"
 #include "stage/net_forward.h"
+#include "stage/phantom.h"
 #include "stage/predict.h"
 #include "stage/register.h"
 #include "stage/train_segmenter.h"
 #include "stage/transform.h"
 
 const struct command *const commands[] = {
+    &cmd_phantom,
     &cmd_check,
     &cmd_gallery,
     &cmd_register,

@@ -37,8 +37,8 @@ static enum err count_touched(int64_t *touched, const struct components *c, cons
     return ERR_OK;
 }
 
-enum err lesions_match(struct lesions *out, const struct volume *reference, const struct volume *prediction,
-                       int label)
+enum err lesions_match(struct lesion_counts *out, const struct volume *reference,
+                       const struct volume *prediction, int label)
 {
     struct components r = {0}, p = {0};
     int64_t n = grid_count(&reference->grid), detected, confirmed;
@@ -48,7 +48,7 @@ enum err lesions_match(struct lesions *out, const struct volume *reference, cons
     TRY_OR(done, find(&p, prediction, label, label));
     TRY_OR(done, count_touched(&detected, &r, &p, n));
     TRY_OR(done, count_touched(&confirmed, &p, &r, n));
-    *out = (struct lesions){r.count, p.count, detected, p.count - confirmed};
+    *out = (struct lesion_counts){r.count, p.count, detected, p.count - confirmed};
 done:
     components_free(&r);
     components_free(&p);
@@ -92,10 +92,10 @@ static enum err best_slices(int64_t slice[3], const struct components *c, int32_
     return ERR_OK;
 }
 
-enum err lesion_largest(struct lesion *out, const struct volume *labels, int first, int last)
+enum err lesion_largest(struct lesion_found *out, const struct volume *labels, int first, int last)
 {
     struct components c = {0};
-    struct lesion found = {0};
+    struct lesion_found found = {0};
     int32_t id;
     enum err err;
 

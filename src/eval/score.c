@@ -106,7 +106,7 @@ enum err evaluation_add(struct evaluation *e, const struct score_files *files, c
     struct volume *empty = NULL;
     struct joint *joint = mem_new(1, sizeof *joint);
     struct case_score *c;
-    struct lesions lesions;
+    struct lesion_counts lesions;
     enum err err = joint ? ERR_OK : ERR_MEMORY;
 
     TRY_OR(done, err);
@@ -163,12 +163,12 @@ enum err evaluation_region(const struct evaluation *e, int region, struct region
     return ERR_OK;
 }
 
-struct lesions evaluation_lesions(const struct evaluation *e)
+struct lesion_counts evaluation_lesions(const struct evaluation *e)
 {
-    struct lesions sum = {0};
+    struct lesion_counts sum = {0};
 
     for (size_t i = 0; i < e->count; i++) {
-        const struct lesions *l = &e->item[i].lesions;
+        const struct lesion_counts *l = &e->item[i].lesions;
 
         sum.reference += l->reference;
         sum.predicted += l->predicted;

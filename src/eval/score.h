@@ -31,7 +31,7 @@ struct case_score {
     const char *name;
     const char *prediction, *reference; /* files; prediction NULL if missing */
     struct counts *region;              /* one per region of the evaluation */
-    struct lesions lesions;
+    struct lesion_counts lesions;
     double voxel_ml; /* volume of a voxel */
 };
 
@@ -75,9 +75,9 @@ struct region_summary {
     struct overlap pooled_overlap;
 };
 MUST_USE enum err evaluation_region(const struct evaluation *e, int region, struct region_summary *out);
-struct lesions evaluation_lesions(const struct evaluation *e); /* summed over cases */
-size_t evaluation_missing(const struct evaluation *e);         /* cases without a prediction */
-int evaluation_lesion_region(const struct evaluation *e);      /* index of the last label's region */
+struct lesion_counts evaluation_lesions(const struct evaluation *e); /* summed over cases */
+size_t evaluation_missing(const struct evaluation *e);               /* cases without a prediction */
+int evaluation_lesion_region(const struct evaluation *e);            /* index of the last label's region */
 
 /* The region as a person names it with its labels, for example "liver (labels 1-2)"; mem_free, NULL on
  * exhaustion. */

@@ -131,7 +131,7 @@ static json_t *case_region(const struct evaluation *e, size_t item, int region)
     return checked(o, failed);
 }
 
-static json_t *lesions_json(const struct lesions *l)
+static json_t *lesions_json(const struct lesion_counts *l)
 {
     return json_pack("{s:I, s:I, s:I, s:I}", "reference", (json_int_t)l->reference, "predicted",
                      (json_int_t)l->predicted, "detected", (json_int_t)l->detected, "false_positive",
@@ -228,7 +228,7 @@ static json_t *extra_json(char *const *extra, size_t extras)
 
 static json_t *ours_json(const struct evaluation *e, char *const *extra, size_t extras)
 {
-    struct lesions lesions = evaluation_lesions(e);
+    struct lesion_counts lesions = evaluation_lesions(e);
     json_t *o = json_object(), *regions = json_object();
     int failed = 0;
 
@@ -288,7 +288,7 @@ static enum err read_counts(struct counts *c, const json_t *o, const char *what)
     return get_count(o, what, "TN", &c->tn);
 }
 
-static enum err read_lesions(struct lesions *l, const json_t *o, const char *what)
+static enum err read_lesions(struct lesion_counts *l, const json_t *o, const char *what)
 {
     TRY(get_count(o, what, "reference", &l->reference));
     TRY(get_count(o, what, "predicted", &l->predicted));

@@ -196,7 +196,7 @@ static enum err add_means(struct str *out, const struct evaluation *e)
 
 enum err evaluation_table(const struct evaluation *e, struct str *out)
 {
-    struct lesions l = evaluation_lesions(e);
+    struct lesion_counts l = evaluation_lesions(e);
 
     add_cases(out, e);
     str_add(out, "\n");

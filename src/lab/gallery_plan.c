@@ -149,7 +149,7 @@ static void choose_levels(struct gallery_plan *p, const double z[2], const doubl
 /* mm of the slices that show most of the largest component of the roles first..last. */
 static enum err best_position(double mm[3], bool *found, const struct volume *roles, int first, int last)
 {
-    struct lesion l;
+    struct lesion_found l;
     double index[3];
 
     TRY(lesion_largest(&l, roles, first, last));

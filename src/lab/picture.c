@@ -73,7 +73,7 @@ static void choose_box(struct scene *s)
 static enum err choose_slices(struct scene *s)
 {
     const struct volume *from[4] = {s->reference, s->prediction, s->reference, s->prediction};
-    struct lesion found = {0};
+    struct lesion_found found = {0};
 
     for (int i = 0; i < 4 && !found.voxels; i++)
         if (from[i])

@@ -31,7 +31,7 @@ static void name_card(char *text, size_t size, const char *region, const struct 
 
 static enum err add_cards(struct str *html, const struct evaluation *e)
 {
-    struct lesions l = evaluation_lesions(e);
+    struct lesion_counts l = evaluation_lesions(e);
     char text[160];
 
     str_add(html, "<div class=\"cards\">\n");

@@ -26,7 +26,7 @@ struct writer {
 
 int64_t phantom_tests(const struct phantom_job *job)
 {
-    return (int64_t)rint(job->params.test_share * (double)job->count);
+    return (int64_t)floor(job->params.test_share * (double)job->count + 0.5);
 }
 
 /* Saves a RAS volume in the axes of its scan. */

@@ -106,8 +106,8 @@ static void unknown_labels_are_listed(void **state)
 static void lesions_by_hand(void **state)
 {
     struct volume *r = volume_of(12, 8, 6), *p = volume_of(12, 8, 6);
-    struct lesions l;
-    struct lesion big;
+    struct lesion_counts l;
+    struct lesion_found big;
 
     (void)state;
     /* reference: two voxels that touch by a corner are one lesion; a second one; a bar of 3; label 1 is no

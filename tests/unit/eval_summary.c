@@ -47,7 +47,7 @@ static void means_and_pooled(void **state)
 {
     struct evaluation *e = sample();
     struct region_summary s;
-    struct lesions l = evaluation_lesions(e);
+    struct lesion_counts l = evaluation_lesions(e);
 
     (void)state;
     assert_int_equal(e->regions, 3);
