@@ -11,6 +11,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct check_report {
     struct findings found;
@@ -29,9 +30,9 @@ struct check_scene {
     const struct case_files *files;
     const struct phase_map *phases;
     const struct prepare_options *options;
-    const struct volume *reference; /* header and stored grid of the reference phase */
-    bool all_phases;                /* side by side; else the reference phase alone, or `channel` */
-    int channel;
+    const struct volume *reference;  /* header and stored grid of the reference phase */
+    bool all_phases;                 /* side by side, or `channel` alone */
+    int channel, tumour;             /* tumour: label value, -1 if there is none */
     int64_t at[3];                   /* voxel of the reference's grid in RAS order: where to look */
     const struct check_marks *marks; /* offending voxels of that grid; may be empty */
 };
@@ -40,6 +41,8 @@ struct check_options {
     const char *map;
     enum nifti_form prefer;
     bool assume_scanner, resample_labels;
+    uint64_t memory,
+        disk; /* bytes that training may use; 0: what the machine offers, and the current folder */
     /* Draws a finding and sets its picture; NULL: no pictures. */
     enum err (*draw)(void *ctx, struct finding *f, const struct check_scene *s);
     void *ctx;

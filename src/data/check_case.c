@@ -182,6 +182,7 @@ static enum err draw_views(struct checker *c, const struct check_case *k)
                                 .reference = k->reference,
                                 .all_phases = v->all_phases,
                                 .channel = v->channel,
+                                .tumour = k->tumour,
                                 .at = {v->at[0], v->at[1], v->at[2]},
                                 .marks = &v->marks};
 

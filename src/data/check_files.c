@@ -7,8 +7,7 @@
 #include "data/check_steps.h"
 #include "data/prepare.h"
 #include <ctype.h>
-#include <errno.h>
-#include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -125,16 +124,18 @@ enum err check_links(struct checker *c, const struct case_list *l)
     return err;
 }
 
-/* By the paper's preset, whose spacing is that of most plans. Headers that cannot be read are told
- * elsewhere. */
-enum err check_room(struct checker *c, const struct case_list *l)
+/* What preparing takes: of the case that takes most memory, and of all on disk. Headers that cannot be read
+ * are told elsewhere. */
+struct need {
+    uint64_t memory, disk;
+    const char *largest;
+};
+
+/* By the paper's preset, whose spacing is that of most plans. */
+static enum err find_need(struct need *n, struct checker *c, const struct case_list *l)
 {
-    const double gib = 1024.0 * 1024 * 1024;
     struct arena *a = arena_new();
     struct plan p;
-    struct statvfs at;
-    uint64_t peak = 0, disk = 0;
-    const char *largest = NULL;
     enum err err = a ? plan_preset(&p, a, "paper") : ERR_MEMORY;
 
     if (!err)
@@ -142,25 +143,46 @@ enum err check_room(struct checker *c, const struct case_list *l)
     for (size_t i = 0; i < l->count && !err; i++) {
         struct prepare_memory m;
 
-        if (l->item[i].bad || l->item[i].reference < 0 ||
-            prepare_memory(&m, &l->item[i], &p, &c->options) != ERR_OK)
+        if (l->item[i].bad || l->item[i].reference < 0)
             continue;
-        disk += m.kept;
-        if (m.peak <= peak)
+        err = prepare_memory(&m, &l->item[i], &p, &c->options);
+        if (err) {
+            err = err == ERR_MEMORY ? err : ERR_OK;
             continue;
-        peak = m.peak;
-        largest = l->item[i].name;
+        }
+        n->disk += m.kept;
+        if (m.peak <= n->memory)
+            continue;
+        n->memory = m.peak;
+        n->largest = l->item[i].name;
     }
     c->reason = NULL;
     arena_free(a);
-    TRY(err);
+    return err;
+}
+
+static double disk_free(void)
+{
+    struct statvfs at;
+
+    return statvfs(".", &at) ? INFINITY : (double)at.f_bavail * (double)at.f_frsize;
+}
+
+enum err check_room(struct checker *c, const struct case_list *l)
+{
+    const double gib = 1024.0 * 1024 * 1024;
+    double memory = (double)(c->asked.memory ? c->asked.memory : mem_available());
+    double disk = c->asked.disk ? (double)c->asked.disk : disk_free();
+    struct need n = {0};
+
+    TRY(find_need(&n, c, l));
     c->where = c->folder;
-    if (peak > mem_available())
-        TRY(check_add(c, "memory-short", "preparing %s takes %.3g GiB of memory; this machine offers %.3g",
-                      largest, (double)peak / gib, (double)mem_available() / gib));
-    if (!statvfs(".", &at) && (double)disk > (double)at.f_bavail * (double)at.f_frsize)
+    if ((double)n.memory > memory)
+        TRY(check_add(c, "memory-short", "preparing %s takes %.3g GiB of memory; %.3g can be used", n.largest,
+                      (double)n.memory / gib, memory / gib));
+    if ((double)n.disk > disk)
         TRY(check_add(c, "disk-short",
                       "the prepared data set takes %.3g GiB of disk; %.3g are free in the current folder",
-                      (double)disk / gib, (double)at.f_bavail * (double)at.f_frsize / gib));
+                      (double)n.disk / gib, disk / gib));
     return ERR_OK;
 }

@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* Voxels and fields of view of body CT, mm. */
-static const double size_least = 0.2, plane_most = 5.5, slice_most = 16;
+static const double size_least = 0.2, plane_most = 6.5, slice_most = 16;
 static const double view_most = 1000, body_most = 2500;
 
 static enum err check_spacing(struct checker *c, const char *path, const struct grid *g)

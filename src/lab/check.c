@@ -2,12 +2,14 @@
 
 #include "base/json.h"
 #include "base/str.h"
+#include "base/file.h"
 #include "data/check.h"
+#include "lab/check_picture.h"
 #include <stdio.h>
 #include <string.h>
 
 struct check_cfg {
-    const char *path, *map;
+    const char *path, *map, *output;
     int prefer;
     bool assume_scanner, resample_labels;
 };
@@ -15,6 +17,8 @@ struct check_cfg {
 static const struct field fields[] = {
     FIELD(struct check_cfg, T_STRING, path, .positional = true, .required = true, .arg = "FILE_OR_DATASET",
           .help = "a NIfTI file, or a data set (folder with dataset.json)"),
+    FIELD(struct check_cfg, T_STRING, output, .brief = 'o', .arg = "FOLDER",
+          .help = "write index.html, check.json and a picture per finding that can be shown"),
     FIELD(struct check_cfg, T_STRING, map, .arg = "FROM=TO,...",
           .help = "change label values first, for example 255=2,3=2"),
     FIELD(struct check_cfg, T_CHOICE, prefer, .def = NIFTI_AUTO, .names = nifti_form_names,
@@ -88,17 +92,37 @@ static enum err verdict(const char *path, const struct check_report *r)
     return err;
 }
 
-static enum err run(const struct cli *cli, const void *cfg)
+/* The findings, with pictures in c->output if there is one. */
+static enum err look(struct check_report *r, const struct check_cfg *c)
 {
-    const struct check_cfg *c = cfg;
+    struct check_album album = {.folder = c->output};
     struct check_options o = {.map = c->map,
                               .prefer = (enum nifti_form)c->prefer,
                               .assume_scanner = c->assume_scanner,
-                              .resample_labels = c->resample_labels};
+                              .resample_labels = c->resample_labels,
+                              .draw = c->output ? check_picture : NULL,
+                              .ctx = &album};
+    enum err err;
+
+    if (c->output)
+        TRY(folder_make(c->output));
+    err = check_path(r, c->path, &o);
+    if (!err && c->output) {
+        err = check_album_finish(&album, r, c->path);
+        if (err)
+            check_free(r);
+    }
+    str_free(&album.names);
+    return err;
+}
+
+static enum err run(const struct cli *cli, const void *cfg)
+{
+    const struct check_cfg *c = cfg;
     struct check_report r;
     enum err err = ERR_OK;
 
-    TRY(check_path(&r, c->path, &o));
+    TRY(look(&r, c));
     if (cli->common->json)
         err = print_json(&r);
     else
