@@ -1,5 +1,6 @@
 /* Pictures of findings. */
 #include "check_patient.h"
+#include "leak.h"
 
 #include "lab/check_picture.h"
 #include <cairo.h>
