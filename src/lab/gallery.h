@@ -42,10 +42,9 @@ struct gallery_pictures {
     struct gallery_thumb *thumb;
     struct gallery_facts facts;
 };
-/* Draws one case of a list. Labels come from the case, or from
- * truth/CASE_labels_000k of a phantom beside its image folder (phantom.md section 1); outlines are each
- * phase's own truth where it is there, else the case's label at the same place in every phase. Codes of
- * nifti_load_hu; ERR_INPUT: no phase, or nothing to show. */
+/* Draws one case of a list. A phantom's truth/CASE_labels_000k beside its image folder (phantom.md section 1)
+ * says where to look and gives every phase its own outlines; else the case's label does, at the same place in
+ * every phase. Notes tell what was left out. Codes of nifti_load_hu; ERR_INPUT: no phase is there. */
 MUST_USE enum err gallery_case(struct gallery_pictures *out, const struct case_list *l, size_t item,
                                const struct gallery_look *look, struct notes *n);
 void gallery_facts_free(struct gallery_facts *f);

@@ -98,16 +98,22 @@ static enum err find_facts(struct gallery_facts *f, const struct case_list *l, s
     return ERR_OK;
 }
 
-/* The case's label, else the truth of the reference phase. */
+/* Truth of the reference phase shows where to look, for it has benign lesions too; else the case's label. The
+ * label's volumes are told, if there is one. */
 static enum err load_roles(struct source *in, struct gallery_scene *s)
 {
-    const char *drawn = in->files->label, *truth = in->truth[s->reference];
+    const char *path[2] = {in->files->label, in->truth[s->reference]};
 
-    if (!drawn && !truth)
-        return ERR_OK;
-    TRY(gallery_roles_load(&in->roles, drawn ? drawn : truth, !drawn, &s->facts.grid[s->reference],
-                           in->notes));
-    return in->roles ? gallery_roles_count(&s->facts, in->roles) : ERR_OK;
+    for (int truth = 0; truth < 2; truth++) {
+        if (!path[truth])
+            continue;
+        volume_free(in->roles);
+        in->roles = NULL;
+        TRY(gallery_roles_load(&in->roles, path[truth], truth, &s->facts.grid[s->reference]));
+        if (in->roles && !s->facts.labelled)
+            TRY(gallery_roles_count(&s->facts, in->roles));
+    }
+    return ERR_OK;
 }
 
 /* The views of a row: axial levels, then the coronal plane. */
@@ -162,7 +168,7 @@ static enum err take_phase(struct gallery_scene *s, const struct source *in, int
     enum err err = ERR_OK;
 
     if (in->look->lesions && in->truth[k]) {
-        err = gallery_roles_load(&own, in->truth[k], true, &s->facts.grid[k], in->notes);
+        err = gallery_roles_load(&own, in->truth[k], true, &s->facts.grid[k]);
         roles = own;
     }
     if (!err)
@@ -178,7 +184,7 @@ static enum err sample_phases(struct gallery_scene *s, struct source *in)
     const struct gallery_look *look = in->look;
     enum err err;
 
-    TRY(nifti_load_hu(&image, in->files->phase[s->reference], &in->options, in->notes));
+    TRY(nifti_load_hu(&image, in->files->phase[s->reference], &in->options, NULL));
     err = gallery_plan_make(&s->plan, image, in->roles, &s->facts, look->levels ? look->levels : 6);
     if (err) {
         volume_free(image);
@@ -189,7 +195,7 @@ static enum err sample_phases(struct gallery_scene *s, struct source *in)
     for (int k = 0; k < s->facts.phases; k++) {
         if (!s->facts.present[k] || k == s->reference)
             continue;
-        TRY(nifti_load_hu(&image, in->files->phase[k], &in->options, in->notes));
+        TRY(nifti_load_hu(&image, in->files->phase[k], &in->options, NULL));
         TRY(take_phase(s, in, k, image));
     }
     return in->roles && !look->plain_motion ? sample_fixed(s, in->roles) : ERR_OK;

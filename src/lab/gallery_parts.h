@@ -16,7 +16,7 @@ enum outline { OUTLINE_LIVER, OUTLINE_MALIGNANT, OUTLINE_BENIGN, OUTLINES };
  * phantom.md section 1, else 1 liver and everything above lesions. A file without geometry lies on `image`.
  */
 MUST_USE enum err gallery_roles_load(struct volume **out, const char *path, bool truth,
-                                     const struct grid *image, struct notes *n);
+                                     const struct grid *image);
 /* Volumes and count of lesions. */
 MUST_USE enum err gallery_roles_count(struct gallery_facts *f, const struct volume *roles);
 

@@ -80,15 +80,14 @@ static bool lies_nowhere(const struct volume *labels, const struct grid *image)
            (!nifti_form_used(labels) || grid_is_identity(&labels->grid));
 }
 
-enum err gallery_roles_load(struct volume **out, const char *path, bool truth, const struct grid *image,
-                            struct notes *n)
+enum err gallery_roles_load(struct volume **out, const char *path, bool truth, const struct grid *image)
 {
     const struct nifti_options o = {.positions_matter = false};
     struct volume *labels = NULL;
     int64_t lo[3], hi[3];
     enum err err;
 
-    TRY(nifti_load_labels(&labels, path, &o, n));
+    TRY(nifti_load_labels(&labels, path, &o, NULL));
     if (lies_nowhere(labels, image))
         labels->grid = *image;
     for (int64_t i = 0; i < grid_count(&labels->grid); i++) {
