@@ -232,6 +232,24 @@ static void within_liver(const struct paint *p, const float *tree, float wider, 
         d[i] = poly_max((tree[i] - wider) * p->unit, p->liver[i] + inset);
 }
 
+/* The arteries run along one side of the portal veins: these, thinner and moved by 2.4 mm. (The sheath of
+ * section 5, the same all around, makes rings of the veins.) */
+static void paint_arteries(const struct paint *p, const struct points *at)
+{
+    static const float aside[3] = {1.2f, -1.7f, -1.2f}, thinner = -.4f;
+    struct points moved = {0};
+    float tree[BLOCK_MAX], d[BLOCK_MAX];
+
+    for (int i = 0; i < p->n; i++) {
+        moved.x[i] = at->x[i] + aside[0] * p->unit;
+        moved.y[i] = at->y[i] + aside[1] * p->unit;
+        moved.z[i] = at->z[i] + aside[2] * p->unit;
+    }
+    tree_read(&p->scene->portal, &moved, p->n, tree);
+    within_liver(p, tree, thinner, 0, d);
+    paint_plain(p, d, .8f, .45f * scene_tissue(p, TISSUE_AORTA) + .55f * scene_tissue(p, TISSUE_LIVER), 0);
+}
+
 void scene_trees(struct paint *p)
 {
     const struct points *at = &p->layers.organ->at;
@@ -243,10 +261,8 @@ void scene_trees(struct paint *p)
     within_liver(p, tree, 0, .5f, d);
     paint_plain(p, d, .8f, scene_tissue(p, TISSUE_HEPATIC), PHANTOM_HEPATIC);
     tree_read(&p->scene->portal, at, p->n, tree);
-    if (p->phase == PHANTOM_ART) { /* the arteries that run along */
-        within_liver(p, tree, .8f, 0, d);
-        paint_plain(p, d, .8f, .3f * scene_tissue(p, TISSUE_AORTA) + .7f * scene_tissue(p, TISSUE_LIVER), 0);
-    }
+    if (p->phase == PHANTOM_ART)
+        paint_arteries(p, at);
     within_liver(p, tree, 0, .5f, d);
     paint_plain(p, d, .8f, scene_tissue(p, TISSUE_PORTAL), PHANTOM_PORTAL);
 }
