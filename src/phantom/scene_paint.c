@@ -234,7 +234,7 @@ static void within_liver(const struct paint *p, const float *tree, float wider, 
 
 /* The arteries run along one side of the portal veins: these, thinner and moved by 2.4 mm. (The sheath of
  * section 5, the same all around, makes rings of the veins.) */
-static void paint_arteries(const struct paint *p, const struct points *at)
+static void paint_arteries(struct paint *p, const struct points *at)
 {
     static const float aside[3] = {1.2f, -1.7f, -1.2f}, thinner = -.4f;
     struct points moved = {0};
