@@ -1,5 +1,5 @@
-/* Inside of the gallery: a case sampled at the planes of its pictures (gallery_scene.c), and what draws them
- * (gallery_draw.c, gallery_sheet.c). */
+/* Inside of the gallery: where to look (gallery_plan.c), a case sampled there (gallery_case.c), and what
+ * draws it (gallery_montage.c, gallery_motion.c, gallery_sheet.c). */
 #ifndef D4M_LAB_GALLERY_PARTS_H
 #define D4M_LAB_GALLERY_PARTS_H
 
@@ -9,7 +9,7 @@
 #include "phantom/phantom.h"
 
 /* What a label means to a picture, whatever its number in the file. */
-enum role { ROLE_NONE, ROLE_LIVER, ROLE_MALIGNANT, ROLE_BENIGN, ROLE_VESSEL, ROLES };
+enum role { ROLE_NONE, ROLE_LIVER, ROLE_MALIGNANT, ROLE_BENIGN, ROLE_VESSEL };
 enum outline { OUTLINE_LIVER, OUTLINE_MALIGNANT, OUTLINE_BENIGN, OUTLINES };
 
 /* Labels as roles (VOXEL_U8), cropped to what has one; *out is NULL if nothing has. truth: numbers of
@@ -50,7 +50,7 @@ struct gallery_plan {
     double middle[3];             /* of the animation: R, A, S of the sagittal, coronal, axial plane */
     double thumb;                 /* level on the sheet */
 };
-/* `image` is the reference phase; roles may be NULL; grid: of the phases that are there. */
+/* `image` is the reference phase; roles may be NULL; facts: which phases there are, and their grids. */
 MUST_USE enum err gallery_plan_make(struct gallery_plan *out, const struct volume *image,
                                     const struct volume *roles, const struct gallery_facts *f, int levels);
 
@@ -85,19 +85,18 @@ struct gallery_thumb {
 enum { THUMB_WIDTH = 160, THUMB_HEIGHT = 124 }; /* pixels, most of a small panel */
 
 /* Drawing that the pictures share. x and y of text are baselines; `size` is the text's, in pixels. */
-#define GALLERY_SOFT                                                                                         \
-    {                                                                                                        \
-        0.60, 0.64, 0.69                                                                                     \
-    }
+/* clang-format off */
+#define GALLERY_SOFT {0.60, 0.64, 0.69}
+/* clang-format on */
 void gallery_background(cairo_t *cr);
 void gallery_missing(cairo_t *cr, const struct view *v, const double at[2], double size);
 /* What the outlines are; returns where the keys end. */
 double gallery_keys(cairo_t *cr, double x, double y, bool benign);
 void gallery_scale_bar(cairo_t *cr, double x, double y, const struct view *v); /* 50 mm, ends at x */
 
-/* PNG bytes appended to png; the animation is left empty with fewer than two phases. */
 /* Where the montage has the upper left corner of a panel. */
 void gallery_montage_corner(const struct gallery_scene *s, int phase, int column, double at[2]);
+/* PNG bytes appended to png; the animation is left empty with fewer than two phases. */
 MUST_USE enum err gallery_montage(struct str *png, const struct gallery_scene *s);
 MUST_USE enum err gallery_motion(struct str *png, const struct gallery_scene *s);
 
