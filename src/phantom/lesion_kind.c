@@ -14,7 +14,7 @@ const struct lesion_row lesion_rows[LESION_KINDS] = {
         .otherwise = {[PHANTOM_ART] = {CHANCE_ARTERY, .20, .20},
                       [PHANTOM_PVP] = {CHANCE_WASHOUT, .55, .25}, [PHANTOM_DEL] = {CHANCE_WASHOUT, .55, .25}},
         .mosaic   = {.from = 28, .size = 11, .sd = {3, 12, 8, 7}},
-        .necrosis = {.from = 45, .odds = .6, .hu = 26, .begin = .55, .wavy = .22, .soft = .15},
+        .necrosis = {.from = 45, .odds = .6, .hu = 26, .begin = .55, .wavy = .40, .soft = .15},
         .shell    = {.from = 18, .odds = .6, .depth = .6, .width = {1.3, 1.3, 1.3, 1.3},
                      .change = {0, -4, 10, 24}, .replaces = true},
     },
@@ -26,8 +26,8 @@ const struct lesion_row lesion_rows[LESION_KINDS] = {
         .otherwise = {[PHANTOM_ART] = {CHANCE_ARTERY, .15, .15},
                       [PHANTOM_PVP] = {CHANCE_ARTERY, .15, .15}, [PHANTOM_DEL] = {CHANCE_ARTERY, .15, .15}},
         .core     = {.from = 15, .begin = .3, .soft = .4, .change = {-4, -6, -12, 4}},
-        .necrosis = {.from = 35, .odds = .7, .hu = 22, .begin = .5, .wavy = .25, .soft = .2},
-        /* Thinner than in section 8, and none in the smallest, which CT shows as dark spots. */
+        .necrosis = {.from = 35, .odds = .7, .hu = 22, .begin = .5, .wavy = .35, .soft = .2},
+        /* Rims are thinner than in section 8, and the smallest, dark spots in CT, have none. */
         .shell    = {.from = 10, .odds = .7, .depth = .5, .depth_by_radius = .12,
                      .width = {.8, .8, .8, .8}, .width_by_diameter = .05, .change = {0, 24, 26, 10}},
     },
