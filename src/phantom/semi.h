@@ -1,6 +1,6 @@
 /* Semi-real cases (phantom.md section 12): a real CT with a liver mask takes the place of the painted
- * patient. Its world is that of the files (mm, RAS). Beyond its outermost voxels it goes on as it is there.
- */
+ * patient. Its world is that of the files (mm, RAS). Beyond its first and last slice it goes on as it is
+ * there; in plane it ends. */
 #ifndef D4M_PHANTOM_SEMI_H
 #define D4M_PHANTOM_SEMI_H
 

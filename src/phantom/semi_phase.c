@@ -138,7 +138,8 @@ static int64_t nearest(double x, int64_t n)
     return i < 0 ? 0 : i < n ? i : n - 1;
 }
 
-/* HU of the CT, and what the labels say there. */
+/* HU of the CT, and what the labels say there. In plane the CT's edge is where the scanner's field of view
+ * ended; along the body it goes on. */
 static void sample_ct(const struct semi_phase *p, const struct sampling *w, int n, float *hu, uint8_t *label)
 {
     const struct semi *s = p->scene.semi;
@@ -150,8 +151,13 @@ static void sample_ct(const struct semi_phase *p, const struct sampling *w, int 
 
         for (int a = 0; a < 3; a++)
             at[a] = (double)(q[a][0] * w->p.x[i] + q[a][1] * w->p.y[i] + q[a][2] * w->p.z[i] + q[a][3]);
-        hu[i] = spline_at(p->spline, p->hu->data, dims, at);
         label[i] = PHANTOM_OUTSIDE;
+        if (!(at[0] > -0.5 && at[0] < (double)dims[0] - 0.5 && at[1] > -0.5 &&
+              at[1] < (double)dims[1] - 0.5)) {
+            hu[i] = -1024;
+            continue;
+        }
+        hu[i] = spline_at(p->spline, p->hu->data, dims, at);
         if (s->organ)
             label[i] = (uint8_t)semi_organs[s->organ[nearest(at[0], dims[0]) +
                                                      dims[0] * (nearest(at[1], dims[1]) +
