@@ -1,5 +1,6 @@
 #include "test.h"
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/par.h"
 #include "phantom/semi.h"
@@ -477,6 +478,53 @@ static void exhaustion_is_reported(void **state)
     files_free(f);
 }
 
+/* hcc-005's README says what its masks hold. */
+static void a_real_case_opens(void **state)
+{
+    static const char ct[] = D4M_SOURCE_DIR "/../shared/data/hcc-005-small/imagesTr/hcc005_0002.nii.gz";
+    static const char mask[] = D4M_SOURCE_DIR "/../shared/data/hcc-005-small/labelsTr/hcc005.nii.gz";
+    static const double ml[3] = {14.4, 139.7, 31.3};
+    struct semi_options o = {.ct = ct, .liver = mask, .phase = PHANTOM_PVP};
+    struct lesion_odds odds = {.weight = {1},
+                               .count = 5,
+                               .median = 2.6,
+                               .spread = 0.9,
+                               .least = 8,
+                               .most = 30,
+                               .taken = semi_taken,
+                               .apart = SEMI_APART};
+    struct lesions l;
+    struct semi *s;
+
+    (void)state;
+    if (!file_exists(ct)) {
+        print_message("skipped: %s is not there\n", ct);
+        skip();
+    }
+    assert_ok(semi_open(&s, &o));
+    assert_float_equal(s->liver_ml, 2276, 3);
+    assert_float_equal(s->liver_hu, 98, 8);
+    assert_int_equal(s->unknowns, 3);
+    for (int k = 0; k < 3; k++)
+        assert_float_equal(s->unknown[k].volume_ml, ml[k], 0.5);
+    odds.ctx = s;
+    assert_ok(lesions_draw(&l, &(struct phantom_id){1, 1}, &s->liver, &odds));
+    assert_int_equal(l.count, 5);
+    for (int k = 0; k < l.count; k++) {
+        struct points p = {.x[0] = (float)l.item[k].centre[0],
+                           .y[0] = (float)l.item[k].centre[1],
+                           .z[0] = (float)l.item[k].centre[2]};
+        float d;
+
+        semi_taken(s, &p, 1, &d);
+        assert_true((double)d >= SEMI_APART + l.item[k].diameter / 2 - 0.01);
+        s->liver.distance(s->liver.ctx, &p, 1, &d);
+        assert_true((double)d < -0.4 * fmin(l.item[k].diameter, 50));
+    }
+    lesions_free(&l);
+    semi_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -487,6 +535,7 @@ int main(void)
         cmocka_unit_test(lesions_keep_away_from_what_is_there),
         cmocka_unit_test(breathing_moves_the_inside_and_not_the_skin),
         cmocka_unit_test(threads_change_nothing),
+        cmocka_unit_test(a_real_case_opens),
         cmocka_unit_test(exhaustion_is_reported),
     };
 
