@@ -103,21 +103,23 @@ static const struct part descending[] = {
 
 #define KIDNEY_R TURNED(64, -54, -62, 28, 25, 56, -.45f, .16f), .shift = SHIFT_KIDNEY_R
 #define KIDNEY_L TURNED(-62, -54, -46, 28, 25, 56, .45f, -.16f), .shift = SHIFT_KIDNEY_L
+/* Beyond section 5, they end at the back's muscle: in slender patients the ribs would cut into them, which
+ * stay where they are when organs move. */
+#define KIDNEY_SURFACE                                                                                       \
+    {PART_ADD, .5f, FIELD(N10)},                                                                             \
+    {                                                                                                        \
+        PART_INTER, 5, FIELD(CAVITY), .add = 2.5f                                                            \
+    }
+#define MEDULLA(kidney)                                                                                      \
+    {PART_IS, 0, ORGAN(kidney), .add = 7}, {PART_ADD, 2.2f, FIELD(N10)},                                     \
+    {                                                                                                        \
+        PART_INTER, 0, FUNCTION(organ_pyramids, 0)                                                           \
+    }
 static const struct part kidney_r_smooth[] = {{PART_IS, 0, KIDNEY_R}, END};
-static const struct part kidney_r[] = {{PART_IS, 0, KIDNEY_R}, {PART_ADD, .5f, FIELD(N10)}, END};
-static const struct part kidney_l[] = {{PART_IS, 0, KIDNEY_L}, {PART_ADD, .5f, FIELD(N10)}, END};
-static const struct part medulla_r[] = {
-    {PART_IS, 0, KIDNEY_R, .add = 7},
-    {PART_ADD, 2.7f, FIELD(N10)}, /* the kidney's .5 and 2.2 of its own */
-    {PART_INTER, 0, FUNCTION(organ_pyramids, 0)},
-    END,
-};
-static const struct part medulla_l[] = {
-    {PART_IS, 0, KIDNEY_L, .add = 7},
-    {PART_ADD, 2.7f, FIELD(N10)},
-    {PART_INTER, 0, FUNCTION(organ_pyramids, 0)},
-    END,
-};
+static const struct part kidney_r[] = {{PART_IS, 0, KIDNEY_R}, KIDNEY_SURFACE, END};
+static const struct part kidney_l[] = {{PART_IS, 0, KIDNEY_L}, KIDNEY_SURFACE, END};
+static const struct part medulla_r[] = {MEDULLA(kidney_r), END};
+static const struct part medulla_l[] = {MEDULLA(kidney_l), END};
 static const struct part sinus_r[] = {{PART_IS, 0, ELL(47, -48, -62, 16, 12, 30), .shift = SHIFT_KIDNEY_R},
                                       END};
 static const struct part sinus_l[] = {{PART_IS, 0, ELL(-47, -48, -46, 16, 12, 30), .shift = SHIFT_KIDNEY_L},
@@ -278,7 +280,7 @@ const struct organ organs[] = {
              {cava, 0, PHANTOM_CAVA, .9f, .hu = {MIX(CAVA, 1), .more = organ_renal_inflow}},
     /* 13 */ {.paint = scene_lesions},
     /* 14 */ {portal, 0, PHANTOM_PORTAL, .9f, .hu = {MIX(PORTAL, 1)}},
-    /* 15 */ {renal_veins, 0, PHANTOM_BODY, .8f, .hu = {MIX(CAVA, 1), .more = organ_renal_vein}},
+    /* 15 */ {renal_veins, 0, 0, .8f, .hu = {MIX(CAVA, 1), .more = organ_renal_vein}},
     /* 16 */ {aorta,   0, PHANTOM_AORTA, .9f, .hu = {MIX(AORTA, 1)}},
              {plaques, 0, 0, .8f, .hu = {600}},
     /* 17 */ {.paint = scene_ribs},
