@@ -143,7 +143,9 @@ static void find_inside(struct inside *s, const struct lesion_paint *l, const st
     ellipsoid(l->lesion, &s->p, s->n, s->d);
     add_bumps(l->lesion, l->texture, &s->q, s->n, s->d);
     for (int i = 0; i < s->n; i++) {
-        s->d[i] = fmaxf(s->d[i] - grow, liver_d[s->at[i]] + under_surface);
+        float own = s->d[i] - grow, cut = liver_d[s->at[i]] + under_surface;
+
+        s->d[i] = own > cut ? own : cut;
         if (s->d[i] < edge)
             keep(s, kept++, i);
     }
