@@ -2,7 +2,7 @@
 . "$(dirname "$0")/lib.sh"
 example=$source_folder/examples/hcc-005-small
 
-rm -rf out plain damaged
+rm -rf out plain damaged phantoms
 expect 0 '^out/index.html$' "$d4m" gallery "$example" -o out --lesions
 for file in index.html sheet_01.png hcc005_montage.png hcc005_motion.png; do
     [ -s out/$file ] || fail "no $file"
@@ -10,6 +10,13 @@ done
 grep -q '3, 185.5 ml' out/index.html || fail "the page tells the lesions"
 [ -z "$(find out -name '*tmp*')" ] || fail "temporary files are left"
 expect 0 '"cases": 1, "failed": 0, "sheets": 1' "$d4m" gallery "$example" -o out --json --only hcc005 --levels 2 --panel 100
+
+# phantoms, in both parts of a data set, with the truth of each phase
+expect 0 'phantoms' "$d4m" phantom phantoms -n 2 --preset tiny --seed 3 --set test_share=.5 --set missing=0
+expect 0 '"cases": 2, "failed": 0' "$d4m" gallery phantoms -o phantoms/gallery --lesions --json --levels 2 --panel 80
+grep -q 'Phantoms: nothing about patients' phantoms/gallery/index.html || fail "the page says what phantoms are"
+grep -q 'lesions in truth' phantoms/gallery/index.html || fail "the page tells the true lesions"
+[ -s phantoms/gallery/ph_00001_motion.png ] || fail "no animation of a test case"
 
 # images alone
 mkdir -p plain
