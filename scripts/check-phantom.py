@@ -20,7 +20,7 @@ LABELS = {  # of truth/CASE_labels, by the names of volumes_ml
     "liver": 1, "malignant_lesion": 2, "portal_vein": 3, "hepatic_veins": 4, "aorta": 5, "vena_cava": 6, "spleen": 7,
     "right_kidney": 8, "left_kidney": 9, "pancreas": 10, "gallbladder": 11, "stomach": 12, "bone": 13, "lung": 14,
     "rest_of_body": 15, "benign_lesion": 16}
-TISSUES = (("liver", 1, 2), ("spleen", 7, 2), ("aorta", 5, 1), ("portal", 3, 1))  # name, label, erosion in voxels
+TISSUES = (("liver", 1, 2), ("spleen", 7, 2), ("aorta", 5, 1), ("portal_vein", 3, 1))  # name, label, erosion in voxels
 PULLED = (("liver", LIVER, .98, .975), ("spleen", (7,), .965, .96), ("kidneys", (8, 9), .95, .95))  # Dice: equal slices, 5 mm
 
 
@@ -93,15 +93,20 @@ def eroded(mask, by):
     return ndimage.binary_erosion(mask, iterations=by)
 
 
-def check_hu(r, phase, record):
+def check_hu(r, phase, record, preset):
     shown = []
     for name, label, by in TISSUES:
-        inner = eroded(phase.label == label, by)
-        if inner.sum() < 30:
+        mask = phase.label == label
+        inner = eroded(mask, by)
+        if preset != "tiny":  # fine pixels: keep off the edge as at 2.2 mm
+            inner &= ndimage.distance_transform_edt(mask, sampling=phase.spacing) > 2.1 * by
+        cut = any(mask.take(end, axis).any() for axis in range(3) for end in (0, -1))
+        if inner.sum() < 30 or (cut and name == "spleen"):  # its arterial pattern is even only over the whole
             continue
-        got = phase.clean[inner].mean()
-        r.near(got, record["hu"][name][phase.p], 4, f"HU of {name}")
-        shown.append(f"{name} {got:.0f}/{record['hu'][name][phase.p]:.0f}")
+        values, want = phase.clean[inner], record["hu"][name][phase.p]
+        got = values[values < want + 50].mean() if name == "aorta" else values.mean()  # plaques aside
+        r.near(got, want, 4, f"HU of {name}")
+        shown.append(f"{name} {got:.0f}/{want:.0f}")
     organ = np.isin(phase.label, (1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 16))
     r.law((phase.clean[organ] < -300).mean() < .003 if organ.any() else True, "organs in air")
     return " ".join(shown)
@@ -114,11 +119,11 @@ def expected_sd(phase, record):
 
 
 def radial_peak(power, spacing):
-    """Frequency (1/mm) of the largest mean of rings .01 wide, above .05 and up to the lower Nyquist frequency."""
+    """Frequency (1/mm) of the peak of the radial mean, smoothed over .01 and below the lower Nyquist frequency; above .05."""
     fx, fy = (np.fft.fftfreq(n, d) for n, d in zip(power.shape, spacing))
     f = np.hypot(fx[:, None], fy[None, :])
-    ring = np.arange(.05, .5 / max(spacing), .01)
-    return ring[np.argmax([power[(f >= k) & (f < k + .01)].mean() for k in ring])] + .005
+    at = np.arange(.05, .5 / max(spacing) - .01, .0025)
+    return at[np.argmax([np.average(power, weights=np.exp(-.5 * ((f - k) / .01) ** 2)) for k in at])]
 
 
 def theory_power(shape, spacing, fpeak):
@@ -137,10 +142,12 @@ def theory_power(shape, spacing, fpeak):
 
 
 def check_noise(r, phase, record, grid):
-    noise = (phase.image.astype(np.float32) - phase.clean) / expected_sd(phase, record)[:, :, None]
     inner = eroded(np.isin(phase.label, (1, 2, 4, 16)), 3)
+    if not record["noise_hu"]:
+        r.law(np.array_equal(phase.image[inner], phase.clean[inner]), "noise where none was asked for")
     if inner.sum() < 2000 or record["noise_hu"] < 2:
         return ""
+    noise = (phase.image.astype(np.float32) - phase.clean) / expected_sd(phase, record)[:, :, None]
     rounding = 2 / 12 / np.mean(expected_sd(phase, record)) ** 2
     sd = np.sqrt(noise[inner].var() - rounding)
     r.near(sd, 1, .1, "noise SD in the liver, of the one asked for")
@@ -148,11 +155,11 @@ def check_noise(r, phase, record, grid):
     lag = (noise[:, :, 1:] * noise[:, :, :-1])[both].mean() / noise[inner].var()
     a = .157 * min(1, 2.5 / phase.spacing[2])
     r.near(lag, 2 * a / (1 + 2 * a * a), .05, "correlation of neighbouring slices")
-    x, y = (int(np.clip(v.mean(), 40, n - 40)) for v, n in zip(np.nonzero(inner.any(2)), noise.shape))
-    half = min(40, x, y, noise.shape[0] - x, noise.shape[1] - y)
-    slices = np.flatnonzero(inner.any((0, 1)))
-    patch = noise[x - half:x + half, y - half:y + half, slices] * np.outer(np.hanning(2 * half), np.hanning(2 * half))[:, :, None]
-    power = (np.abs(np.fft.fft2(patch, axes=(0, 1))) ** 2).mean(2)
+    # the spectrum: of a square inside the circle that padding leaves, where noise is weaker in air
+    square = tuple(slice(n // 2 - int(.35 * min(noise.shape[:2])), n // 2 + int(.35 * min(noise.shape[:2]))) for n in noise.shape[:2])
+    patch = np.where(phase.clean < -700, noise / .55, noise)[square]
+    window = np.outer(*(np.hanning(n) for n in patch.shape[:2]))[:, :, None]
+    power = (np.abs(np.fft.fft2((patch - patch.mean((0, 1))) * window, axes=(0, 1))) ** 2).mean(2)
     peak, fpeak = radial_peak(power, phase.spacing[:2]), record["fpeak_per_mm"]
     theory = radial_peak(theory_power(power.shape, phase.spacing[:2], fpeak), phase.spacing[:2])
     r.near(peak, theory, .03, "peak of the noise's power, 1/mm")
@@ -230,15 +237,15 @@ def check_field(r, data, affine, phase, pvp, record, params):
         jacobian = jacobian @ np.linalg.inv(affine[:3, :3] / 4) + np.eye(3)
         at = (np.linalg.inv(affine) @ np.c_[mm, np.ones(len(mm))].T)[:3].round().astype(int)
         det = np.linalg.det(jacobian[tuple(at)]).min()
-        if dial <= 5 or 5 < dial <= 15:
-            r.law(det >= (.5 if dial <= 5 else .12), f"least determinant of T in the liver {det:.3f}")
+        r.law(det >= (.5 if dial <= 5 else .12), f"least determinant of T in the liver {det:.3f}")
         if not dial:
-            r.law(not data.any(), "a field at dial 0")
+            r.law(not data.any() and np.array_equal(phase.label, pvp.label), "phases differ at dial 0")
+    coarse = .4 if dial <= 5 else 1  # what 4 mm lose
     for lesion in record["lesions"]:
         c = np.array([lesion["centre_mm"][PVP]])
         shift = sample(data, affine, c)[0]
-        r.near(np.linalg.norm(shift), lesion["shift_mm"][phase.p], .4, f"shift of lesion {lesion['id']}")
-        r.near(np.linalg.norm(c + shift - lesion["centre_mm"][phase.p]), 0, .4, f"centre of lesion {lesion['id']}")
+        r.near(np.linalg.norm(shift), lesion["shift_mm"][phase.p], coarse, f"shift of lesion {lesion['id']}")
+        r.near(np.linalg.norm(c + shift - lesion["centre_mm"][phase.p]), 0, coarse, f"centre of lesion {lesion['id']}")
     return f"|T-x| {length.mean():.2f}/{said:.2f}"
 
 
@@ -274,7 +281,7 @@ def check_case(r, folder, path, params, preset):
         check_volumes(r, phase, record)
         line = []
         if phase.clean is not None:
-            line += [check_hu(r, phase, record), check_noise(r, phase, record, grid)]
+            line += [check_hu(r, phase, record, preset), check_noise(r, phase, record, grid)]
         if p == PVP:
             pvp = phase
             line.append(check_annotation(r, folder, case, part, pvp, record, params))
