@@ -22,6 +22,7 @@ static inline void made_case(struct made *m, int preset, struct phantom_id id, c
                              unsigned want)
 {
     struct phantom_watch w = {0};
+    struct phantom_source source = {.preset = preset, .params = &m->params};
 
     *m = (struct made){.arena = arena_new(), .c = mem_new(1, sizeof *m->c)};
     assert_non_null(m->arena);
@@ -30,7 +31,7 @@ static inline void made_case(struct made *m, int preset, struct phantom_id id, c
     assert_ok(cfg_set(phantom_table, &m->params, m->arena, "missing", "0,0,0"));
     for (int i = 0; set && set[i]; i++)
         assert_ok(cfg_override(phantom_table, &m->params, m->arena, set[i]));
-    assert_ok(phantom_case_make(m->c, &id, preset, &m->params));
+    assert_ok(phantom_case_make(m->c, &id, &source));
     for (int p = 0; p < PHANTOM_PHASES; p++)
         if (want >> p & 1 && m->c->facts[p].present)
             assert_ok(phantom_case_render(&m->phase[p], m->c, p, &w));

@@ -1,6 +1,7 @@
 #include "phantom/case.h"
 #include "base/mem.h"
 #include "phantom/annotate.h"
+#include "phantom/measure.h"
 #include <math.h>
 #include <string.h>
 
@@ -80,6 +81,8 @@ static void draw_scans(struct phantom_case *c)
     memcpy(o.centre, f->centre, sizeof o.centre);
     if (isnan(f->centre[0]))
         liver_centre(&c->liver, o.centre);
+    for (int i = 0; i < 2 && c->semi; i++)
+        o.axis[i] = c->semi->axis[i];
     scans_draw(c->scan, &c->id, &o);
 }
 
@@ -100,34 +103,61 @@ static struct liver unit_liver(const struct liver *l, const struct body *b)
     return unit;
 }
 
-static enum err draw_patient(struct phantom_case *c)
+static struct lesion_odds lesion_odds(const struct phantom_case *c)
 {
-    const struct phantom_params *p = c->params;
-    struct lesion_odds odds = {.count = p->count, .least = c->frame.lesion[0], .most = c->frame.lesion[1]};
-    struct tissue_odds tissue = {.steatosis = p->steatosis, .cirrhosis = p->cirrhosis};
-    struct body_odds body = {.oral = p->oral, .scale = c->frame.scale};
+    struct lesion_odds o = {
+        .count = c->params->count, .least = c->frame.lesion[0], .most = c->frame.lesion[1]};
+
+    if (c->semi) {
+        o.taken = semi_taken;
+        o.ctx = c->semi;
+        o.apart = SEMI_APART;
+    }
+    return o;
+}
+
+static enum err draw_body(struct phantom_case *c)
+{
+    struct body_odds odds = {.oral = c->params->oral, .scale = c->frame.scale};
     struct liver unit;
 
-    TRY(phantom_kinds(&odds, p->kinds));
-    TRY(texture_make(&c->texture, &c->id));
-    body_draw(&c->scene.body, &c->id, &c->texture, &body);
-    tissues_draw(&c->scene.tissues, &c->id, &tissue);
+    body_draw(&c->scene.body, &c->id, &c->texture, &odds);
     c->liver = liver_of_body(&c->scene.body);
     unit = unit_liver(&c->liver, &c->scene.body);
     TRY(tree_grow(&c->scene.portal, TREE_PORTAL, &c->id, &unit, c->frame.scale));
-    TRY(tree_grow(&c->scene.hepatic, TREE_HEPATIC, &c->id, &unit, c->frame.scale));
+    return tree_grow(&c->scene.hepatic, TREE_HEPATIC, &c->id, &unit, c->frame.scale);
+}
+
+static enum err draw_patient(struct phantom_case *c)
+{
+    struct lesion_odds odds = lesion_odds(c);
+    struct tissue_odds tissue = {.steatosis = c->params->steatosis, .cirrhosis = c->params->cirrhosis};
+
+    TRY(phantom_kinds(&odds, c->params->kinds));
+    TRY(texture_make(&c->texture, &c->id));
+    tissues_draw(&c->scene.tissues, &c->id, &tissue);
+    if (c->semi) {
+        semi_tissues(c->semi, &c->scene.tissues);
+        c->liver = c->semi->liver;
+    } else {
+        TRY(draw_body(c));
+    }
     return lesions_draw(&c->scene.lesions, &c->id, &c->liver, &odds);
 }
 
-enum err phantom_case_make(struct phantom_case *out, const struct phantom_id *id, int preset,
-                           const struct phantom_params *params)
+enum err phantom_case_make(struct phantom_case *out, const struct phantom_id *id,
+                           const struct phantom_source *source)
 {
     static const double noise[2] = {9, 18}, fpeak[2] = {0.12, 0.24};
+    const struct phantom_params *params = source->params;
     struct phantom_case *c = out;
     enum err err;
 
-    *c = (struct phantom_case){.id = *id, .params = params};
-    TRY(phantom_frame_draw(&c->frame, id, preset, params));
+    *c = (struct phantom_case){.id = *id, .params = params, .semi = source->semi};
+    if (c->semi)
+        TRY(phantom_frame_of(&c->frame, &c->semi->grid, params));
+    else
+        TRY(phantom_frame_draw(&c->frame, id, source->preset, params));
     c->noise = drawn_between(id, "noise", params->noise, noise);
     c->fpeak = drawn_between(id, "fpeak", params->fpeak, fpeak);
     draw_missing(c);
@@ -199,142 +229,68 @@ static void view_sample(const void *ctx, const struct points *y, int n, void *sc
     scene_sample(v->scene, v->phase, &at, s->scene, hu, label);
 }
 
-/* ---- what is measured ---- */
+/* ---- phases ---- */
 
-struct sums {
-    double hu[PHANTOM_LESIONS];
-    int64_t n[PHANTOM_LESIONS];
-};
-
-/* Adds a block's voxels that lie deeper than 1 mm in lesion `i`. at: voxel positions in the phase; hu: clean.
- */
-static void add_inner(struct sums *s, const struct phantom_case *c, const struct motion *m, int i,
-                      const struct points *at, const int16_t *hu, int n)
+static struct motion_options motion_options(const struct phantom_case *c)
 {
-    struct points p;
-    float d[BLOCK_MAX];
+    struct motion_options o = {.breath = c->params->registered ? 0 : c->params->breath,
+                               .dial = c->params->dial,
+                               .scale = c->frame.scale,
+                               .liver = c->liver};
 
-    motion_visceral(m, at, n, &p);
-    lesion_distance(&c->scene.lesions.item[i], &c->texture, &p, n, d);
-    for (int k = 0; k < n; k++)
-        if (d[k] < -1) {
-            s->hu[i] += hu[k];
-            s->n[i]++;
-        }
+    if (c->semi) {
+        memcpy(o.origin, c->semi->origin, sizeof o.origin);
+        o.skin = semi_skin;
+        o.skin_ctx = c->semi;
+    }
+    return o;
 }
 
-struct gather { /* voxels of one lesion waiting to be measured */
-    struct points at;
-    int16_t hu[BLOCK_MAX];
-    int n;
-};
-
-static void measure_labels(struct phase_facts *f, const struct phantom_case *c, const struct phantom_phase *p,
-                           struct gather *wait, struct sums *sums)
+static enum err render_semi(struct phantom_phase *p, const struct phantom_case *c, struct render *r)
 {
-    const struct volume *v = p->image.label;
-    const uint8_t *label = v->data;
-    const int16_t *clean = p->image.clean->data;
-    const int64_t *dims = v->grid.dims;
+    struct semi_scene scene = {.semi = c->semi,
+                               .lesions = &c->scene.lesions,
+                               .grow = (const float(*)[PHANTOM_PHASES])c->scene.grow,
+                               .texture = &c->texture,
+                               .tissues = &c->scene.tissues,
+                               .motion = &p->motion,
+                               .pixel = r->scan->grid.spacing[0]};
+    struct semi_phase phase = {0};
+    enum err err = semi_phase_open(&phase, &scene, r->phase);
 
-    for (int64_t i = 0; i < grid_count(&v->grid); i++) {
-        int lesion = label[i] - PHANTOM_LESION;
-        struct gather *g;
-        double index[3] = {(double)(i % dims[0]), (double)(i / dims[0] % dims[1]),
-                           (double)(i / (dims[0] * dims[1]))},
-               mm[3];
-
-        if (lesion < 0) {
-            f->voxels[label[i]]++;
-            continue;
-        }
-        f->voxels[lesion_malignant(c->scene.lesions.item[lesion].kind) ? PHANTOM_TUMOUR : PHANTOM_BENIGN]++;
-        f->lesion[lesion].voxels++;
-        grid_world(&v->grid, index, mm);
-        g = &wait[lesion];
-        g->at.x[g->n] = (float)mm[0];
-        g->at.y[g->n] = (float)mm[1];
-        g->at.z[g->n] = (float)mm[2];
-        g->hu[g->n++] = clean[i];
-        if (g->n == BLOCK_MAX) {
-            add_inner(sums, c, &p->motion, lesion, &g->at, g->hu, g->n);
-            g->n = 0;
-        }
+    if (!err) {
+        r->subject = semi_subject(&phase);
+        err = render_phase(&p->image, r);
     }
-    for (int k = 0; k < c->scene.lesions.count; k++)
-        if (wait[k].n)
-            add_inner(sums, c, &p->motion, k, &wait[k].at, wait[k].hu, wait[k].n);
+    semi_phase_close(&phase);
+    return err;
 }
 
-static void measure_centres(struct phase_facts *f, const struct phantom_case *c, const struct motion *m)
+static enum err render_scene(struct phantom_phase *p, const struct phantom_case *c, struct render *r)
 {
-    struct points x = {0}, y;
-    int n = c->scene.lesions.count;
+    struct view view = {.scene = &c->scene,
+                        .motion = &p->motion,
+                        .phase = r->phase,
+                        .pixel = (float)r->scan->grid.spacing[0]};
 
-    for (int i = 0; i < n; i++) {
-        x.x[i] = (float)c->scene.lesions.item[i].centre[0];
-        x.y[i] = (float)c->scene.lesions.item[i].centre[1];
-        x.z[i] = (float)c->scene.lesions.item[i].centre[2];
-    }
-    motion_truth(m, &x, n, &y);
-    for (int i = 0; i < n; i++) {
-        double d[3] = {(double)(y.x[i] - x.x[i]), (double)(y.y[i] - x.y[i]), (double)(y.z[i] - x.z[i])};
-
-        f->lesion[i].centre[0] = (double)y.x[i];
-        f->lesion[i].centre[1] = (double)y.y[i];
-        f->lesion[i].centre[2] = (double)y.z[i];
-        f->lesion[i].shift = sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2]);
-    }
-}
-
-static enum err measure(struct phantom_case *c, int phase, const struct phantom_phase *p)
-{
-    struct phase_facts *f = &c->facts[phase];
-    const struct scan *s = &c->scan[phase];
-    struct gather *wait = mem_new(PHANTOM_LESIONS, sizeof *wait);
-    struct sums sums = {0};
-
-    if (!wait)
-        return ERR_MEMORY;
-    *f = (struct phase_facts){.present = f->present};
-    f->amplitude = p->motion.amplitude;
-    for (int i = 0; i < 3; i++) {
-        f->rotation[i] = p->motion.rotation[i] * 180 / 3.14159265358979323846;
-        f->shift[i] = p->motion.shift[i];
-    }
-    f->voxel_ml = s->grid.spacing[0] * s->grid.spacing[1] * s->grid.spacing[2] / 1000;
-    measure_labels(f, c, p, wait, &sums);
-    mem_free(wait);
-    measure_centres(f, c, &p->motion);
-    for (int i = 0; i < c->scene.lesions.count; i++)
-        f->lesion[i].contrast =
-            sums.n[i] ? sums.hu[i] / (double)sums.n[i] - c->scene.tissues.hu[TISSUE_LIVER][phase] : NAN;
-    return motion_in_liver(&p->motion, &f->moved_mean, &f->moved_p95);
+    r->subject =
+        (struct subject){.sample = view_sample, .open = view_open, .close = view_close, .ctx = &view};
+    return render_phase(&p->image, r);
 }
 
 enum err phantom_case_render(struct phantom_phase *out, struct phantom_case *c, int phase,
                              const struct phantom_watch *w)
 {
     struct phantom_phase p = {0};
-    const struct scan *scan = &c->scan[phase];
-    struct motion_options how = {.breath = c->params->registered ? 0 : c->params->breath,
-                                 .dial = c->params->dial,
-                                 .scale = c->frame.scale,
-                                 .liver = c->liver};
-    struct view view = {
-        .scene = &c->scene, .motion = &p.motion, .phase = phase, .pixel = (float)scan->grid.spacing[0]};
-    struct render r = {.subject = {view_sample, view_open, view_close, &view, false},
-                       .scan = scan,
-                       .id = &c->id,
-                       .phase = phase,
-                       .stop = w->stop,
-                       .done = w->done};
-    enum err err = motion_make(&p.motion, &c->id, phase, &how, &scan->grid);
+    struct motion_options how = motion_options(c);
+    struct render r = {
+        .scan = &c->scan[phase], .id = &c->id, .phase = phase, .stop = w->stop, .done = w->done};
+    enum err err = motion_make(&p.motion, &c->id, phase, &how, &r.scan->grid);
 
     if (!err)
-        err = render_phase(&p.image, &r);
+        err = c->semi ? render_semi(&p, c, &r) : render_scene(&p, c, &r);
     if (!err)
-        err = measure(c, phase, &p);
+        err = phantom_measure(c, phase, &p);
     if (err)
         phantom_phase_free(&p);
     else

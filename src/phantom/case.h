@@ -6,6 +6,7 @@
 #include "phantom/params.h"
 #include "phantom/render.h"
 #include "phantom/scene.h"
+#include "phantom/semi.h"
 #include "volume/volume.h"
 
 /* What is measured in a rendered phase; one a lesion and phase. */
@@ -24,9 +25,18 @@ struct phase_facts {
     struct lesion_facts lesion[PHANTOM_LESIONS];
 };
 
+/* What cases are made of. */
+struct phantom_source {
+    int preset;
+    const struct phantom_params *params;
+    const struct semi *semi; /* a real patient instead of a painted one; NULL: none. The preset is not used
+                                then, the portal venous grid is the CT's. */
+};
+
 struct phantom_case {
     struct phantom_id id;
     const struct phantom_params *params;
+    const struct semi *semi;
     struct phantom_frame frame;
     double noise, fpeak;
     struct texture texture;
@@ -37,9 +47,9 @@ struct phantom_case {
     bool drawn[PHANTOM_LESIONS];              /* by the annotation */
 };
 
-/* params stays the caller's and lives as long as the case. */
-MUST_USE enum err phantom_case_make(struct phantom_case *out, const struct phantom_id *id, int preset,
-                                    const struct phantom_params *params);
+/* What the source points to stays the caller's and lives as long as the case. */
+MUST_USE enum err phantom_case_make(struct phantom_case *out, const struct phantom_id *id,
+                                    const struct phantom_source *source);
 void phantom_case_free(struct phantom_case *c); /* accepts a zeroed struct */
 
 struct phantom_phase {

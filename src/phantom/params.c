@@ -76,33 +76,64 @@ static enum err check_real(double v, double least, const char *key)
     return ERR_OK;
 }
 
+static enum err check_params(const struct phantom_params *p)
+{
+    TRY(check_real(p->spacing, 0.4, "spacing"));
+    TRY(check_real(p->thickness, 0.5, "thickness"));
+    TRY(check_real(p->noise, 0, "noise"));
+    return check_real(p->fpeak, 0.05, "fpeak");
+}
+
+/* The grid with the pixels and slices that are asked for: `length` mm of slices, and the field of view of f
+ * (but the matrix of a scanner, if there is one). */
+static enum err fit_grid(struct phantom_frame *f, const struct phantom_params *p, double length, bool matrix)
+{
+    if (p->thickness > 0)
+        f->thickness = p->thickness;
+    if (p->spacing > 0) {
+        for (int i = 0; i < 2 && !matrix; i++)
+            f->dims[i] = (int64_t)rint((double)f->dims[i] * f->spacing[i] / p->spacing);
+        f->spacing[0] = f->spacing[1] = p->spacing;
+    }
+    f->spacing[2] = f->thickness;
+    f->dims[2] = (int64_t)rint(length / f->thickness);
+    for (int i = 0; i < 3; i++)
+        if (f->dims[i] > 1024)
+            return err_set(
+                ERR_USAGE,
+                "pixels of %g mm and slices of %g mm make %lld voxels on an axis, of at most 1024; give a "
+                "greater spacing or thickness",
+                f->spacing[0], f->thickness, (long long)f->dims[i]);
+    return ERR_OK;
+}
+
 enum err phantom_frame_draw(struct phantom_frame *out, const struct phantom_id *id, int preset,
                             const struct phantom_params *p)
 {
     struct phantom_frame f = frames[preset];
     double length = (double)f.dims[2] * f.thickness;
 
-    TRY(check_real(p->spacing, 0.4, "spacing"));
-    TRY(check_real(p->thickness, 0.5, "thickness"));
-    TRY(check_real(p->noise, 0, "noise"));
-    TRY(check_real(p->fpeak, 0.05, "fpeak"));
+    TRY(check_params(p));
     if (preset == PHANTOM_REAL)
         draw_real(&f, id, &length);
-    if (p->thickness > 0)
-        f.thickness = p->thickness;
-    if (p->spacing > 0) {
-        for (int i = 0; i < 2 && preset != PHANTOM_REAL; i++)
-            f.dims[i] = (int64_t)rint((double)f.dims[i] * f.spacing[i] / p->spacing);
-        f.spacing[0] = f.spacing[1] = p->spacing;
+    TRY(fit_grid(&f, p, length, preset == PHANTOM_REAL));
+    *out = f;
+    return ERR_OK;
+}
+
+enum err phantom_frame_of(struct phantom_frame *out, const struct grid *ct, const struct phantom_params *p)
+{
+    struct phantom_frame f = {.thickness = ct->spacing[2], .scale = 1, .lesion = {6, 110}};
+    double middle[3];
+
+    TRY(check_params(p));
+    for (int i = 0; i < 3; i++) {
+        f.dims[i] = ct->dims[i];
+        f.spacing[i] = ct->spacing[i];
+        middle[i] = 0.5 * (double)(ct->dims[i] - 1);
     }
-    f.spacing[2] = f.thickness;
-    f.dims[2] = (int64_t)rint(length / f.thickness);
-    for (int i = 0; i < 3; i++)
-        if (f.dims[i] > 1024)
-            return err_set(ERR_USAGE,
-                           "preset %s with pixels of %g mm and slices of %g mm has %lld voxels on an axis: "
-                           "at most 1024; give a greater spacing or thickness",
-                           phantom_presets[preset], f.spacing[0], f.thickness, (long long)f.dims[i]);
+    grid_world(ct, middle, f.centre);
+    TRY(fit_grid(&f, p, (double)f.dims[2] * f.thickness, false));
     *out = f;
     return ERR_OK;
 }

@@ -6,6 +6,7 @@
 #include "base/cfg.h"
 #include "phantom/lesion.h"
 #include "phantom/phantom.h"
+#include "volume/volume.h"
 
 enum { PHANTOM_DRAWN = -1 /* a number that every case draws for itself */ };
 
@@ -39,6 +40,9 @@ struct phantom_frame {
 /* ERR_USAGE if the parameters ask for a grid beyond 1024 voxels an axis. */
 MUST_USE enum err phantom_frame_draw(struct phantom_frame *out, const struct phantom_id *id, int preset,
                                      const struct phantom_params *p);
+/* The same for a CT that takes the patient's place: its grid, unless spacing or thickness are given. */
+MUST_USE enum err phantom_frame_of(struct phantom_frame *out, const struct grid *ct,
+                                   const struct phantom_params *p);
 /* The weights that `kinds` names: "hcc=0.5,cyst=0.1", a bare name counts 1, "lits" is LiTS's mixture.
  * Sets weight, median and spread; ERR_USAGE for an unknown kind or weights that are all 0. */
 MUST_USE enum err phantom_kinds(struct lesion_odds *out, const char *kinds);

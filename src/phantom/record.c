@@ -98,12 +98,24 @@ static json_t *lesion(const struct phantom_case *c, int i)
                      phases(c, i, lesion_shift), "volume_ml", phases(c, i, lesion_volume));
 }
 
+/* A tumour that the real case came with: all we know of it is in the CT. */
+static json_t *unknown(const struct semi_unknown *u, int id)
+{
+    return json_pack("{s:o, s:i, s:s, s:i, s:o}", "centre_mm", json_numbers(u->centre, 3), "id", id, "kind",
+                     "unknown", "label", (int)PHANTOM_TUMOUR, "volume_ml", json_number(u->volume_ml));
+}
+
 static json_t *lesions(const struct phantom_case *c)
 {
     json_t *a = json_array();
 
     for (int i = 0; i < c->scene.lesions.count; i++)
         if (json_array_append_new(a, lesion(c, i))) {
+            json_decref(a);
+            return NULL;
+        }
+    for (int i = 0; c->semi && i < c->semi->unknowns; i++)
+        if (json_array_append_new(a, unknown(&c->semi->unknown[i], c->scene.lesions.count + i + 1))) {
             json_decref(a);
             return NULL;
         }
@@ -135,12 +147,27 @@ static json_t *table(const struct phantom_case *c, const char *const *names, int
     return o;
 }
 
+/* What a real case is, beside its lesions; null for a painted one. */
+static json_t *real(const struct phantom_case *c)
+{
+    const struct semi *s = c->semi;
+
+    if (!s)
+        return json_null();
+    return json_pack("{s:s, s:s, s:o, s:o, s:s}", "background", "a real CT; its own texture is in all phases",
+                     "changes_between_phases", s->organs ? "liver and labelled organs" : "liver only",
+                     "liver_hu", json_number(s->liver_hu), "liver_ml", json_number(s->liver_ml), "phase",
+                     phantom_phase_names[s->phase]);
+}
+
 static json_t *drawn(const struct phantom_case *c)
 {
     static const char *const stomach[] = {"water", "food", "gas"};
     const struct body *b = &c->scene.body;
     const struct tissues *t = &c->scene.tissues;
 
+    if (c->semi)
+        return json_pack("{s:o, s:o}", "gain", json_number(t->gain), "timing", json_number(t->timing));
     return json_pack("{s:o, s:b, s:o, s:o, s:o, s:b, s:o, s:b, s:s, s:o}", "bone_quality",
                      json_number(t->bone), "cirrhosis", (int)t->cirrhosis, "fat_mm", json_number(b->fat),
                      "gain", json_number(t->gain), "marrow_hu", json_number(t->marrow), "oral_contrast",
@@ -151,11 +178,11 @@ static json_t *drawn(const struct phantom_case *c)
 json_t *phantom_record(const struct phantom_case *c)
 {
     json_setup();
-    return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:I, s:o}", "case",
+    return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:o, s:I, s:o}", "case",
                      (json_int_t)c->id.number, "drawn", drawn(c), "fpeak_per_mm", json_number(c->fpeak),
                      "grids", phases(c, 0, grid), "hu", table(c, tissue_names, 0, tissue_hu), "lesions",
                      lesions(c), "misalignment", "mean_mm", phases(c, 0, moved_mean), "p95_mm",
                      phases(c, 0, moved_p95), "motion", phases(c, 0, motion), "noise_hu",
-                     json_number(c->noise), "noise_sd_hu", phases(c, 0, noise_sd), "seed",
+                     json_number(c->noise), "noise_sd_hu", phases(c, 0, noise_sd), "real", real(c), "seed",
                      (json_int_t)c->id.seed, "volumes_ml", table(c, phantom_label_names, 1, label_volume));
 }

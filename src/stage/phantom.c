@@ -11,12 +11,17 @@
 #include <stdio.h>
 
 /* What the data set says of itself (phantom.md section 16). */
-static const char description[] = "Computer-made four-phase CT with known truth (d4m phantom). It says "
-                                  "nothing about patients: a score here says "
-                                  "which method copes better with this misalignment.";
+static const char painted[] = "Computer-made four-phase CT with known truth (d4m phantom). It says nothing "
+                              "about patients: a score here says "
+                              "which method copes better with this misalignment.";
+static const char semi_real[] =
+    "One real CT as the background of phases and lesions that a computer made (d4m phantom). It says nothing "
+    "about "
+    "patients, and all phases share one scan's texture: never quote registration errors on it.";
 
 struct writer {
     const struct phantom_job *job;
+    struct semi *semi; /* or NULL */
     struct phantom_place place;
     struct phantom_case *c;
     char name[32]; /* of the case */
@@ -121,6 +126,7 @@ static enum err write_phases(struct writer *w)
 static enum err write_case(struct writer *w, int64_t number)
 {
     struct phantom_id id = {w->job->seed, number};
+    struct phantom_source source = {w->job->preset, &w->job->params, w->semi};
     char name[128], *path;
     json_t *record = NULL;
     enum err err;
@@ -136,7 +142,7 @@ static enum err write_case(struct writer *w, int64_t number)
         mem_free(path);
         return ERR_OK;
     }
-    TRY_OR(done, phantom_case_make(w->c, &id, w->job->preset, &w->job->params));
+    TRY_OR(done, phantom_case_make(w->c, &id, &source));
     TRY_OR(done, write_phases(w));
     record = phantom_record(w->c);
     err = record ? json_write(record, path) : err_set(ERR_MEMORY, "out of memory for %s", path);
@@ -147,19 +153,88 @@ done:
     return err;
 }
 
+/* Name and content of a file that the cases are made from; null for NULL. */
+static enum err describe_file(json_t **out, const char *path)
+{
+    char hash[20];
+    uint64_t bytes;
+
+    *out = path ? NULL : json_null();
+    if (!path)
+        return ERR_OK;
+    TRY(file_hash(path, &bytes));
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)bytes);
+    *out = json_pack("{s:o, s:s}", "name", json_str(path_base(path)), "xxh3", hash);
+    return *out ? ERR_OK : err_set(ERR_MEMORY, "out of memory for a phantom");
+}
+
+static enum err describe_source(json_t **out, const struct phantom_job *job)
+{
+    json_t *ct = NULL, *liver = NULL, *organs = NULL;
+    enum err err;
+
+    *out = job->from ? NULL : json_null();
+    if (!job->from)
+        return ERR_OK;
+    err = describe_file(&ct, job->from);
+    if (!err)
+        err = describe_file(&liver, job->liver);
+    if (!err)
+        err = describe_file(&organs, job->organs);
+    *out = json_pack("{s:o?, s:o?, s:o?, s:s}", "ct", ct, "labels", organs, "liver", liver, "phase",
+                     phantom_phase_names[job->from_phase]);
+    return err || *out ? err : err_set(ERR_MEMORY, "out of memory for a phantom");
+}
+
 /* What is being made: the record by which a stopped run is recognised, and the key `phantom` of the data
  * set. */
-static json_t *describe(const struct phantom_job *job)
+static enum err describe(json_t **out, const struct phantom_job *job)
 {
-    return json_pack("{s:b, s:I, s:I, s:o, s:s, s:I, s:i}", "clean", (int)job->clean, "count",
-                     (json_int_t)job->count, "first", (json_int_t)job->first, "parameters",
-                     cfg_to_json(phantom_table, &job->params), "preset", phantom_presets[job->preset], "seed",
+    json_t *from = NULL;
+    enum err err = describe_source(&from, job);
+
+    *out = json_pack("{s:b, s:I, s:I, s:o?, s:o, s:o, s:I, s:i}", "clean", (int)job->clean, "count",
+                     (json_int_t)job->count, "first", (json_int_t)job->first, "from", from, "parameters",
+                     cfg_to_json(phantom_table, &job->params), "preset",
+                     job->from ? json_null() : json_str(phantom_presets[job->preset]), "seed",
                      (json_int_t)job->seed, "version", 1);
+    return err || *out ? err : err_set(ERR_MEMORY, "out of memory for a phantom");
+}
+
+/* The licence that the data set of `path` (DATASET/imagesTr/FILE) states; NULL: none. */
+static char *find_licence(const char *path)
+{
+    static const char *const keys[] = {"licence", "license"};
+    const char *base = path_base(path);
+    struct str at = {0};
+    json_t *j = NULL;
+    char *found = NULL;
+
+    str_addf(&at, "%.*s../dataset.json", (int)(base - path), path);
+    if (str_status(&at) == ERR_OK && file_exists(at.s) && json_read(&j, at.s) == ERR_OK)
+        for (int i = 0; i < 2 && !found; i++) {
+            const char *text = json_string_value(json_object_get(j, keys[i]));
+            found = text ? mem_str(text) : NULL;
+        }
+    json_decref(j);
+    str_free(&at);
+    return found;
+}
+
+static bool add_source(json_t *dataset, const struct phantom_job *job)
+{
+    char *found = job->licence ? NULL : find_licence(job->from);
+    const char *licence = job->licence ? job->licence : found ? found : "that of the CT it was made from";
+    bool good = !json_object_set_new(dataset, "licence", json_str(licence)) &&
+                !json_object_set_new(dataset, "reference", json_str(path_base(job->from)));
+
+    mem_free(found);
+    return good;
 }
 
 static json_t *dataset_json(const struct phantom_job *job, json_t *phantom)
 {
-    json_t *phases = json_object();
+    json_t *phases = json_object(), *j;
 
     for (int p = 0; p < PHANTOM_PHASES; p++) {
         char number[16];
@@ -167,25 +242,45 @@ static json_t *dataset_json(const struct phantom_job *job, json_t *phantom)
         snprintf(number, sizeof number, "%d", p);
         json_object_set_new(phases, number, json_string(phantom_phase_names[p]));
     }
-    return json_pack("{s:{s:s, s:s, s:s, s:s}, s:s, s:s, s:{s:i, s:i, s:i}, s:s, s:I, s:O, s:o}",
-                     "channel_names", "0", "CT", "1", "CT", "2", "CT", "3", "CT", "description", description,
-                     "file_ending", ".nii.gz", "labels", "background", 0, "liver", 1, "tumour", 2, "name",
-                     "phantom", "numTraining", (json_int_t)(job->count - phantom_tests(job)), "phantom",
-                     phantom, "phase_names", phases);
+    j = json_pack("{s:{s:s, s:s, s:s, s:s}, s:s, s:s, s:{s:i, s:i, s:i}, s:s, s:I, s:O, s:o}",
+                  "channel_names", "0", "CT", "1", "CT", "2", "CT", "3", "CT", "description",
+                  job->from ? semi_real : painted, "file_ending", ".nii.gz", "labels", "background", 0,
+                  "liver", 1, "tumour", 2, "name", "phantom", "numTraining",
+                  (json_int_t)(job->count - phantom_tests(job)), "phantom", phantom, "phase_names", phases);
+    if (j && job->from && !add_source(j, job)) {
+        json_decref(j);
+        return NULL;
+    }
+    return j;
 }
 
-static enum err check_job(const struct phantom_job *job)
+/* Everything that can be refused before a file is made. */
+static enum err check_job(const struct phantom_job *job, const struct semi *semi)
 {
     struct lesion_odds odds = {0};
+    struct phantom_frame f;
 
     TRY(phantom_kinds(&odds, job->params.kinds));
+    if (semi)
+        return phantom_frame_of(&f, &semi->grid, &job->params);
     for (int64_t i = 0; i < job->count; i++) {
         struct phantom_id id = {job->seed, job->first + i};
-        struct phantom_frame f;
 
         TRY(phantom_frame_draw(&f, &id, job->preset, &job->params));
     }
     return ERR_OK;
+}
+
+static enum err open_source(struct writer *w)
+{
+    struct semi_options o = {
+        .ct = w->job->from, .liver = w->job->liver, .organs = w->job->organs, .phase = w->job->from_phase};
+
+    if (!w->job->from && (w->job->liver || w->job->organs))
+        return err_set(ERR_USAGE, "--liver and --labels belong to a CT: name it with --from");
+    if (w->job->from && !w->job->liver)
+        return err_set(ERR_USAGE, "--from needs a liver mask: --liver MASK.nii.gz");
+    return w->job->from ? semi_open(&w->semi, &o) : ERR_OK;
 }
 
 static enum err write_all(struct writer *w)
@@ -205,25 +300,26 @@ static enum err write_all(struct writer *w)
 enum err phantom_write(const struct phantom_job *job)
 {
     struct writer w = {.job = job};
-    json_t *what, *dataset = NULL;
+    json_t *what = NULL, *dataset = NULL;
     enum err err;
 
-    TRY(check_job(job));
     json_setup();
-    what = describe(job);
-    dataset = what ? dataset_json(job, what) : NULL;
+    TRY_OR(done, open_source(&w));
+    TRY_OR(done, check_job(job, w.semi));
+    TRY_OR(done, describe(&what, job));
+    dataset = dataset_json(job, what);
     w.c = mem_new(1, sizeof *w.c);
     err = dataset && w.c ? ERR_OK : err_set(ERR_MEMORY, "out of memory for a phantom");
+    TRY_OR(done, err);
+    TRY_OR(done, phantom_place_open(&w.place, job->out, what, job->force));
+    err = write_all(&w);
     if (!err)
-        err = phantom_place_open(&w.place, job->out, what, job->force);
-    if (!err) {
-        err = write_all(&w);
-        if (!err)
-            err = phantom_place_commit(&w.place, dataset);
-        phantom_place_close(&w.place, err == ERR_STOPPED);
-    }
+        err = phantom_place_commit(&w.place, dataset);
+    phantom_place_close(&w.place, err == ERR_STOPPED);
+done:
     json_decref(what);
     json_decref(dataset);
+    semi_free(w.semi);
     mem_free(w.c);
     return err;
 }

@@ -11,15 +11,19 @@ struct phantom_job {
     int64_t first, count; /* cases first .. first + count - 1 */
     int preset;
     struct phantom_params params;
-    bool clean; /* write truth/CASE_clean_000p as well */
-    bool force; /* replace the phantom that is in `out` */
+    /* a real CT in the patient's place (section 12): files as in struct semi_options; NULL: none */
+    const char *from, *liver, *organs;
+    int from_phase;
+    const char *licence; /* of `from`, for dataset.json; NULL: what the dataset.json beside its folder says */
+    bool clean;          /* write truth/CASE_clean_000p as well */
+    bool force;          /* replace the phantom that is in `out` */
     atomic_int *stop;
     const struct progress *progress;
 };
 
 /* Nothing appears in `out` before all cases are done; a failure leaves nothing. When stopped (ERR_STOPPED),
  * finished cases stay in a hidden folder, and the same job goes on from there. ERR_USAGE: `out` is not empty
- * (and not a phantom that `force` may replace), or a parameter is impossible. */
+ * (and not a phantom that `force` may replace), or a parameter is impossible; else what semi_open says. */
 MUST_USE enum err phantom_write(const struct phantom_job *job);
 
 /* How many of the cases are for testing: the last ones. */

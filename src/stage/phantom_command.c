@@ -4,12 +4,14 @@
 #include <stdio.h>
 
 struct phantom_cfg {
-    const char *out, *dial;
+    const char *out, *dial, *from, *liver, *labels, *licence;
     int64_t n, first;
-    int preset;
+    int preset, from_phase;
     bool registered, clean, force;
     struct cfg_list set;
 };
+
+static const char *const from_phases[] = {"nc", "art", "pvp", "del", NULL};
 
 static const struct field fields[] = {
     FIELD(struct phantom_cfg, T_STRING, out, .positional = true, .required = true, .arg = "OUT",
@@ -24,6 +26,17 @@ static const struct field fields[] = {
           .help = "mean misalignment inside the liver, 0 to 15 (the key dial)"),
     FIELD(struct phantom_cfg, T_BOOL, registered,
           .help = "no breathing and one grid for all phases: only the dial misaligns (the key registered)"),
+    FIELD(struct phantom_cfg, T_STRING, from, .arg = "CT",
+          .help =
+              "a real CT as the patient, on its own grid: other phases and lesions are made in its liver"),
+    FIELD(struct phantom_cfg, T_STRING, liver, .arg = "MASK",
+          .help = "with --from: its liver mask (2: tumours, which stay)"),
+    FIELD(struct phantom_cfg, T_STRING, labels, .arg = "ORGANS",
+          .help = "with --from: TotalSegmentator's labels, whose organs then enhance as well"),
+    FIELD(struct phantom_cfg, T_CHOICE, from_phase, .def = PHANTOM_PVP, .names = from_phases,
+          .help = "with --from: the phase of the CT"),
+    FIELD(struct phantom_cfg, T_STRING, licence, .arg = "TEXT",
+          .help = "with --from: the CT's licence, for dataset.json"),
     FIELD(struct phantom_cfg, T_BOOL, clean, .help = "write the images before noise, too"),
     FIELD(struct phantom_cfg, T_BOOL, force, .help = "replace the phantom that is in OUT"),
     FIELD(struct phantom_cfg, T_LIST, set, .arg = "KEY=VALUE",
@@ -67,6 +80,11 @@ static enum err run(const struct cli *cli, const void *cfg)
                               .first = c->first,
                               .count = c->n,
                               .preset = c->preset,
+                              .from = c->from,
+                              .liver = c->liver,
+                              .organs = c->labels,
+                              .from_phase = c->from_phase,
+                              .licence = c->licence,
                               .clean = c->clean,
                               .force = c->force,
                               .stop = cli->stop,
