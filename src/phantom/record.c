@@ -101,8 +101,11 @@ static json_t *lesion(const struct phantom_case *c, int i)
 /* A tumour that the real case came with: all we know of it is in the CT. */
 static json_t *unknown(const struct semi_unknown *u, int id)
 {
-    return json_pack("{s:o, s:i, s:s, s:i, s:o}", "centre_mm", json_numbers(u->centre, 3), "id", id, "kind",
-                     "unknown", "label", (int)PHANTOM_TUMOUR, "volume_ml", json_number(u->volume_ml));
+    double diameter = cbrt(6000 * u->volume_ml / 3.14159265358979323846); /* of a ball of that volume */
+
+    return json_pack("{s:o, s:o, s:i, s:s, s:i, s:o}", "centre_mm", json_numbers(u->centre, 3), "diameter_mm",
+                     json_number(diameter), "id", id, "kind", "unknown", "label", (int)PHANTOM_TUMOUR,
+                     "volume_ml", json_number(u->volume_ml));
 }
 
 static json_t *lesions(const struct phantom_case *c)

@@ -72,3 +72,15 @@ expect 2 'did not make' "$d4m" phantom mine -n 1 --preset tiny --force
 [ "$(cat mine/notes.txt)" = hello ] || fail "a file of the user's was touched"
 tiny c -n 2 --force --set test_share=0
 [ ! -e c/imagesTs ] && [ -s c/imagesTr/ph_00001_0002.nii.gz ] || fail "--force left another data set"
+
+# a real CT as the patient: its grid, its tumour, its licence; a mask that says nothing is refused
+ct=$source_folder/examples/hcc-005-small/imagesTr/hcc005_0002.nii.gz
+mask=$source_folder/examples/hcc-005-small/labelsTr/hcc005.nii.gz
+expect 0 '' "$d4m" phantom real -n 1 --from "$ct" --liver "$mask" --set missing=1 --set spacing=4 --set thickness=6 --set count=2
+expect 0 'CC BY' cat real/dataset.json
+expect 0 '"kind": "unknown"' cat real/truth/ph_00000.json
+[ -s real/imagesTr/ph_00000_0002.nii.gz ] && [ ! -e real/imagesTr/ph_00000_0001.nii.gz ] || fail "other phases"
+refuse 3 'grid' --from "$ct" --liver a/truth/ph_00000_labels_0002.nii.gz
+refuse 2 'liver' --from "$ct"
+refuse 2 'from' --liver "$mask"
+refuse 2 'nowhere' --from nowhere.nii.gz --liver "$mask"
