@@ -40,6 +40,7 @@ static const struct part cord[] = {{PART_IS, 0, ELL(0, -25, 0, 6, 5, SHAPE_LONG)
 static const struct part spinous[] = {
     {PART_IS, 0, ELL(0, -46, 0, 3.5f, 13, SHAPE_LONG), .spine = 1, .wall = true},
     {PART_INTER, 0, FUNCTION(organ_part_of_vertebra, -6, 11), .wall = true},
+    {PART_INTER, 0, FIELD(DEPTH), .negative = true, .add = 5, .wall = true}, /* under the skin */
     END,
 };
 static const struct part transverse[] = {
@@ -57,6 +58,8 @@ static const struct part lung[] = {
     {PART_SUB, 0, TURNED(-22, 28, 98, 67, 48, 58, .25f, 0)},
     {PART_SUB, 0, CHAIN(mediastinum)},
     {PART_SUB, 0, ELL(0, -12, 0, 36, 36, SHAPE_LONG), .spine = 1, .wall = true},
+    {PART_SUB, 0, ORGAN(erector), .add = -2},    /* beyond section 5: no air in muscle */
+    {PART_SUB, 0, ORGAN(transverse), .add = -2}, /* and bone */
     END,
 };
 static const struct part heart[] = {{PART_IS, 0, TURNED(-24, 28, 98, 60, 43, 56, .25f, 0)}, END};

@@ -257,7 +257,7 @@ static void test_air(void **state)
     for (size_t k = 0; k < 3; k++) {
         struct patient *p = patient_new(k + 3, scale[k]);
         struct image m;
-        image_new(&m, p, 4 * scale[k]);
+        image_new(&m, p, 5 * scale[k]);
         for (int phase = 0; phase < PHANTOM_PHASES; phase++) {
             image_sample(&m, p, phase, shift[(k + (size_t)phase) % 3], false);
             for (int64_t i = 0; i < (int64_t)m.n[0] * m.n[1] * m.n[2]; i++) {
@@ -266,6 +266,29 @@ static void test_air(void **state)
                                            : m.label[i] == PHANTOM_OUTSIDE || m.depth[i] > -1e-3f);
             }
         }
+        image_free(&m);
+        patient_free(p);
+    }
+}
+
+/* The spine, narrow and close to the skin: nothing of it sticks out. */
+static void test_back(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 30; seed < 36; seed++) {
+        struct patient *p = patient_new(seed, 1);
+        struct image m = {.n = {8, 64, 40}, .step = 1.5, .lo = {-5, -140, -60}};
+        int bone = 0;
+        m.hu = mem_new(8 * 64 * 40, sizeof *m.hu);
+        m.depth = mem_new(8 * 64 * 40, sizeof *m.depth);
+        m.label = mem_new(8 * 64 * 40, 1);
+        assert_true(m.hu && m.depth && m.label);
+        image_sample(&m, p, PHANTOM_NC, 0, false);
+        for (int i = 0; i < 8 * 64 * 40; i++) {
+            assert_true(m.depth[i] > -1e-3f || m.label[i] == PHANTOM_OUTSIDE);
+            bone += m.label[i] == PHANTOM_BONE;
+        }
+        assert_true(bone > 1000);
         image_free(&m);
         patient_free(p);
     }
@@ -383,9 +406,9 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hu),      cmocka_unit_test(test_volumes), cmocka_unit_test(test_air),
-        cmocka_unit_test(test_culling), cmocka_unit_test(test_liver),   cmocka_unit_test(test_odds),
-        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_hu),   cmocka_unit_test(test_volumes), cmocka_unit_test(test_air),
+        cmocka_unit_test(test_back), cmocka_unit_test(test_culling), cmocka_unit_test(test_liver),
+        cmocka_unit_test(test_odds), cmocka_unit_test(test_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
