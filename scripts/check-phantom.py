@@ -100,8 +100,8 @@ def check_hu(r, phase, record, preset):
         inner = eroded(mask, by)
         if preset != "tiny":  # fine pixels: keep off the edge as at 2.2 mm
             inner &= ndimage.distance_transform_edt(mask, sampling=phase.spacing) > 2.1 * by
-        cut = any(mask.take(end, axis).any() for axis in range(3) for end in (0, -1))
-        if inner.sum() < 30 or (cut and name == "spleen"):  # its arterial pattern is even only over the whole
+        cut = any(mask.take(end, axis).any() for axis in range(3) for end in (0, -1)) or preset == "tiny"
+        if inner.sum() < 30 or (cut and name == "spleen"):  # its arterial pattern is even only over a whole large one
             continue
         values, want = phase.clean[inner], record["hu"][name][phase.p]
         got = values[values < want + 50].mean() if name == "aorta" else values.mean()  # plaques aside
@@ -259,7 +259,7 @@ def check_annotation(r, folder, case, part, pvp, record, params):
     r.law(got >= .95, f"Dice of the drawn liver {got:.3f}")
     lesion = np.isin(pvp.label, (2, 16))
     near = ndimage.distance_transform_edt(~lesion, sampling=pvp.spacing) if lesion.any() else np.full(lesion.shape, 99.)
-    r.law(not (near[drawn == 2] > 5).any(), "tumour drawn more than 5 mm from any lesion")
+    r.law(not (near[drawn == 2] > 4 + pvp.spacing[2]).any(), "tumour drawn more than 4 mm and a slice from any lesion")
     any_drawn = any(k["drawn"] and (k["label"] == 2 or params["benign_is_tumour"]) for k in record["lesions"])
     r.law(any_drawn or not (drawn == 2).any(), "tumour drawn in a case that has none")
     return f"drawn liver {got:.3f}"
