@@ -68,6 +68,23 @@ static void draw_mesenteric(struct body *b, struct rng r)
     }
 }
 
+/* Beyond section 5: where the wall is thick, kidneys lie further in front, so that no more than 4 mm of one's
+ * back is in the muscle. side: 1 right, -1 left. */
+static void seat_kidney(struct body *b, int side, double shift[3])
+{
+    struct view v;
+    float deep, wall;
+
+    v.n = 1;
+    v.at.x[0] = (float)(side * 64 + shift[0]);
+    v.at.y[0] = (float)(-54 * b->half_depth / 110 - 25 + shift[1]);
+    v.at.z[0] = -54;
+    body_view_reset(&v, b);
+    deep = body_field(&v, FIELD_DEPTH)[0];
+    wall = body_field(&v, FIELD_FAT0)[0] + body_field(&v, FIELD_MUSCLE0)[0];
+    shift[1] += (double)poly_max(wall - 4 - deep, 0);
+}
+
 void body_draw(struct body *out, const struct phantom_id *id, const struct texture *t,
                const struct body_odds *odds)
 {
@@ -83,6 +100,8 @@ void body_draw(struct body *out, const struct phantom_id *id, const struct textu
     for (int i = 0; i < ORGAN_SHIFTS; i++)
         for (int k = 0; k < 3; k++)
             out->shift[i][k] = 2.5 * rng_normal(&r);
+    seat_kidney(out, 1, out->shift[SHIFT_KIDNEY_R - 1]);
+    seat_kidney(out, -1, out->shift[SHIFT_KIDNEY_L - 1]);
     out->stomach = stomach_of(rng_unit(&r));
     out->oral = rng_unit(&r) < odds->oral;
     draw_bowel(out, phantom_rng(id, "bowel", 0));

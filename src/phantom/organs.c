@@ -84,6 +84,7 @@ static const struct part stomach[] = {
     {PART_IS, 0, ELL(-62, 32, 20, 44, 40, 50), .shift = SHIFT_STOMACH},
     {PART_UNION, 14, CHAIN(antrum)},
     {PART_ADD, 1.5f, FUNCTION(organ_food, .4f)},
+    {PART_INTER, 5, FIELD(CAVITY), .add = 2.5f},
     END,
 };
 static const struct bead colon_r[] = {{{92, 2, -160}, 22}, {{98, 18, -92}, 24},  {{80, 58, -70}, 20},
@@ -93,21 +94,24 @@ static const struct part ascending[] = {
     {PART_IS, 0, CHAIN(colon_r)},
     {PART_ADD, 2.6f, FUNCTION(organ_haustra, 0)},
     {PART_ADD, 1, FIELD(N10)},
+    {PART_INTER, 5, FIELD(CAVITY), .add = 3, .wall = true},
     END,
 };
 static const struct part descending[] = {
     {PART_IS, 0, CHAIN(colon_l)},
     {PART_ADD, 2.6f, FUNCTION(organ_haustra, 0)},
     {PART_ADD, 1, FIELD(N10)},
+    {PART_INTER, 5, FIELD(CAVITY), .add = 3, .wall = true},
     END,
 };
 
 /* ---- 10, 11: kidneys, pancreas, duodenum, adrenals ---- */
 
-#define KIDNEY_R TURNED(64, -54, -62, 28, 25, 56, -.45f, .16f), .shift = SHIFT_KIDNEY_R
-#define KIDNEY_L TURNED(-62, -54, -46, 28, 25, 56, .45f, -.16f), .shift = SHIFT_KIDNEY_L
-/* Beyond section 5, they end at the back's muscle: in slender patients the ribs would cut into them, which
- * stay where they are when organs move. */
+/* Beyond section 5, kidneys keep to the spine in flat and deep patients (y -54 where the body's half depth is
+ * 110 mm) and end at the back's muscle: the ribs would cut into them, which stay where they are when organs
+ * move. */
+#define KIDNEY_R TURNED(64, 0, -62, 28, 25, 56, -.45f, .16f), .spine = 1.08f, .shift = SHIFT_KIDNEY_R
+#define KIDNEY_L TURNED(-62, 0, -46, 28, 25, 56, .45f, -.16f), .spine = 1.08f, .shift = SHIFT_KIDNEY_L
 #define KIDNEY_SURFACE                                                                                       \
     {PART_ADD, .5f, FIELD(N10)},                                                                             \
     {                                                                                                        \
@@ -123,10 +127,10 @@ static const struct part kidney_r[] = {{PART_IS, 0, KIDNEY_R}, KIDNEY_SURFACE, E
 static const struct part kidney_l[] = {{PART_IS, 0, KIDNEY_L}, KIDNEY_SURFACE, END};
 static const struct part medulla_r[] = {MEDULLA(kidney_r), END};
 static const struct part medulla_l[] = {MEDULLA(kidney_l), END};
-static const struct part sinus_r[] = {{PART_IS, 0, ELL(47, -48, -62, 16, 12, 30), .shift = SHIFT_KIDNEY_R},
-                                      END};
-static const struct part sinus_l[] = {{PART_IS, 0, ELL(-47, -48, -46, 16, 12, 30), .shift = SHIFT_KIDNEY_L},
-                                      END};
+static const struct part sinus_r[] = {
+    {PART_IS, 0, ELL(47, 0, -62, 16, 12, 30), .spine = .96f, .shift = SHIFT_KIDNEY_R}, END};
+static const struct part sinus_l[] = {
+    {PART_IS, 0, ELL(-47, 0, -46, 16, 12, 30), .spine = .96f, .shift = SHIFT_KIDNEY_L}, END};
 static const struct bead head_to_tail[] = {
     {{36, 10, -30}, 15}, {{20, 22, -12}, 12}, {{-4, 26, -2}, 10}, {{-40, 10, 10}, 11}, {{-78, -14, 20}, 10}};
 static const struct part pancreas[] = {
