@@ -278,7 +278,7 @@ const struct organ organs[] = {
              {sinus_l,   7, 0, 1,    .hu = {MIX(PELVIS, 1)}},
     /* 11 */ {pancreas, 0,    PHANTOM_PANCREAS, 1.2f, .hu = {MIX(PANCREAS, 1), .n4 = 5}},
              {duodenum, 0,    PHANTOM_BODY, .9f, .hu = {MIX(WALL, 1)}},
-             {duodenum, 2.8f, PHANTOM_BODY, .9f, .hu = {22}},
+             {duodenum, 2.8f, PHANTOM_BODY, .9f, .hu = {.base = 22}},
              {adrenals, 0,    PHANTOM_BODY, .9f, .hu = {MIX(MUSCLE, 1), .phase = {0, 20, 18, 8}}},
     /* 12 */ {organ_liver, 0, PHANTOM_LIVER, .9f, .hu = {MIX(LIVER, 1), .n24 = 1.6f, .more = organ_parenchyma}, .kept = ORGAN_KEPT_LIVER},
              {gallbladder, 0, PHANTOM_GALLBLADDER, .9f, .hu = {MIX2(LIVER, .3f, WALL, .6f)}},
@@ -289,7 +289,7 @@ const struct organ organs[] = {
     /* 14 */ {portal, 0, PHANTOM_PORTAL, .9f, .hu = {MIX(PORTAL, 1)}},
     /* 15 */ {renal_veins, 0, 0, .8f, .hu = {MIX(CAVA, 1), .more = organ_renal_vein}},
     /* 16 */ {aorta,   0, PHANTOM_AORTA, .9f, .hu = {MIX(AORTA, 1)}},
-             {plaques, 0, 0, .8f, .hu = {600}},
+             {plaques, 0, 0, .8f, .hu = {.base = 600}},
     /* 17 */ {.paint = scene_ribs},
 };
 /* clang-format on */
