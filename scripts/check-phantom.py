@@ -178,14 +178,9 @@ def field_transform(r, path, pvp):
     r.law((corner[:3] > -1e-3).all() and (corner[:3] < np.array(data.shape[:3])[:, None] - 1 + 1e-3).all(),
           "the field does not reach over the PVP field of view")
     image = sitk.ReadImage(str(path))
-    vectors = sitk.GetArrayFromImage(image).reshape(*data.shape[2::-1], 3)
-    r.law(np.allclose(vectors.transpose(2, 1, 0, 3), data), "SimpleITK reads other vectors than nibabel")
-    lps = sitk.GetImageFromArray((vectors * np.array([-1, -1, 1])).astype(np.float64), isVector=True)
-    matrix = np.diag([-1, -1, 1]) @ stored.affine[:3, :3] / 4
-    lps.SetOrigin((np.array([-1, -1, 1]) * stored.affine[:3, 3]).tolist())
-    lps.SetSpacing((4.0, 4.0, 4.0))
-    lps.SetDirection(matrix.ravel().tolist())
-    return sitk.DisplacementFieldTransform(lps), data, stored.affine
+    u = [sitk.VectorIndexSelectionCast(image, c, sitk.sitkFloat64) for c in range(3)]
+    r.law(all(np.array_equal(sitk.GetArrayViewFromImage(u[c]).T, data[..., c]) for c in range(3)), "SimpleITK reads other vectors than nibabel")
+    return sitk.DisplacementFieldTransform(sitk.Compose(-u[0], -u[1], u[2])), data, stored.affine
 
 
 def dice(a, b):

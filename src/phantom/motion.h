@@ -51,8 +51,8 @@ void motion_free(struct motion *m);
 void motion_visceral(const struct motion *m, const struct points *y, int n, struct points *p);
 /* q(y). y and q may be the same. */
 void motion_wall(const struct motion *m, const struct points *y, int n, struct points *q);
-/* T(x): the sample point that sees patient point x; the inverse of motion_visceral: p(T(x)) = x to 2e-4 mm. x
- * and y may be the same. */
+/* T(x): the sample point that sees patient point x; the inverse of motion_visceral: p(T(x)) = x to 2e-4 mm
+ * (5e-7 of the coordinates, where that is more). x and y may be the same. */
 void motion_truth(const struct motion *m, const struct points *x, int n, struct points *y);
 /* Writes T(x) - x at the nodes of a lattice along the axes of `fixed` (the portal venous grid), 4 mm apart,
  * the first on the first voxel and the last not before the last voxel: 5-D NIfTI vectors, float32,

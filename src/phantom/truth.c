@@ -11,8 +11,8 @@ enum { INTENT_VECTOR = 1007, NIFTYREG_DISPLACEMENT = 1 };
 static const char niftyreg_name[] = "NREG_TRANS";
 static const double field_mm = 4;
 
-static const float exact_mm = 2e-4f; /* |p(T(x)) - x| */
-static const float probe_mm = .05f;  /* half the way over which a slope is measured */
+static const float exact_mm = 2e-4f, exact_share = 5e-7f; /* |p(T(x)) - x|: what float allows far from 0 */
+static const float probe_mm = .05f;                       /* half the way over which a slope is measured */
 enum { PLAIN_ROUNDS = 20, NEWTON_ROUNDS = 60 };
 
 /* r = x - p(y). */
@@ -30,6 +30,15 @@ static void residual(const struct motion *m, const struct points *x, const struc
 static float length(const struct points *r, int i)
 {
     return sqrtf(r->x[i] * r->x[i] + r->y[i] * r->y[i] + r->z[i] * r->z[i]);
+}
+
+static float exact_for(const struct points *x, int n)
+{
+    float most = 0;
+
+    for (int i = 0; i < n; i++)
+        most = fmaxf(most, fmaxf(fabsf(x->x[i]), fmaxf(fabsf(x->y[i]), fabsf(x->z[i]))));
+    return fmaxf(exact_mm, exact_share * most);
 }
 
 static void step_by(struct points *y, const struct points *d, int i, float share)
@@ -90,12 +99,12 @@ static void newton_step(const struct motion *m, const struct points *y, int n, c
 static void solve_newton(const struct motion *m, const struct points *x, int n, struct points *y)
 {
     struct points r, d, next, left;
-    float share[BLOCK_MAX], worst = INFINITY;
+    float share[BLOCK_MAX], worst = INFINITY, exact = exact_for(x, n);
 
     residual(m, x, y, n, &r);
     for (int i = 0; i < n; i++)
         share[i] = 1;
-    for (int round = 0; round < NEWTON_ROUNDS && worst > exact_mm; round++) {
+    for (int round = 0; round < NEWTON_ROUNDS && worst > exact; round++) {
         newton_step(m, y, n, &r, &d);
         next = *y;
         for (int i = 0; i < n; i++)
@@ -120,6 +129,7 @@ static void solve_newton(const struct motion *m, const struct points *x, int n, 
 void motion_truth(const struct motion *m, const struct points *x, int n, struct points *y)
 {
     struct points to = *x, r, hard_x, hard_y;
+    float exact = exact_for(x, n);
     int hard[BLOCK_MAX], count = 0;
 
     if (y != x)
@@ -130,7 +140,7 @@ void motion_truth(const struct motion *m, const struct points *x, int n, struct 
         count = 0;
         residual(m, &to, y, n, &r);
         for (int i = 0; i < n; i++)
-            if (!(length(&r, i) <= exact_mm)) {
+            if (!(length(&r, i) <= exact)) {
                 hard[count++] = i;
                 step_by(y, &r, i, 1);
             }

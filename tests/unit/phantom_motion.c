@@ -217,6 +217,39 @@ static void truth_undoes_motion(void **state)
     }
 }
 
+/* Scanners put their origin where they like. */
+static void far_worlds_move_alike(void **state)
+{
+    static const float far_centre[3] = {40, 500, -1900};
+    static struct points x, y, p;
+    struct motion_options o = options(9, 5);
+    struct phantom_id id = {.seed = 5};
+    struct grid g =
+        grid_make((int64_t[3]){44, 46, 34}, (double[3]){3, 2.5, 3.5}, (double[3]){-25, 443, -1955});
+    struct motion m;
+
+    (void)state;
+    o.liver.ctx = far_centre;
+    for (int a = 0; a < 3; a++) {
+        o.origin[a] = (double)(far_centre[a] - centre[a]);
+        o.liver.lo[a] += o.origin[a];
+        o.liver.hi[a] += o.origin[a];
+    }
+    assert_ok(motion_make(&m, &id, PHANTOM_ART, &o, &g));
+    scatter(&x, 3, 60);
+    for (int i = 0; i < BLOCK_MAX; i++) {
+        x.y[i] += 500;
+        x.z[i] -= 1905;
+    }
+    motion_truth(&m, &x, BLOCK_MAX, &y);
+    motion_visceral(&m, &y, BLOCK_MAX, &p);
+    for (int i = 0; i < BLOCK_MAX; i++) {
+        assert_true(apart(&p, &x, i) <= 1.2e-3);
+        assert_true(apart(&y, &x, i) < 45);
+    }
+    motion_free(&m);
+}
+
 /* The formulas of phantom.md in double, at nodes of the map, where p is exact. */
 static void breathing_is_the_formula(void **state)
 {
@@ -601,12 +634,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dial_is_the_mean_displacement), cmocka_unit_test(flows_do_not_fold),
         cmocka_unit_test(real_livers_move_alike),        cmocka_unit_test(truth_undoes_motion),
-        cmocka_unit_test(breathing_is_the_formula),      cmocka_unit_test(breathing_is_a_contraction),
-        cmocka_unit_test(grid_does_not_matter),          cmocka_unit_test(still_is_the_identity),
-        cmocka_unit_test(dial_changes_only_itself),      cmocka_unit_test(phases_move_on_their_own),
-        cmocka_unit_test(amplitudes_are_the_breath),     cmocka_unit_test(breathing_fades_at_the_skin),
-        cmocka_unit_test(written_field_is_the_truth),    cmocka_unit_test(field_file_says_what_it_is),
-        cmocka_unit_test(threads_do_not_matter),         cmocka_unit_test(bad_livers_are_refused),
+        cmocka_unit_test(far_worlds_move_alike),         cmocka_unit_test(breathing_is_the_formula),
+        cmocka_unit_test(breathing_is_a_contraction),    cmocka_unit_test(grid_does_not_matter),
+        cmocka_unit_test(still_is_the_identity),         cmocka_unit_test(dial_changes_only_itself),
+        cmocka_unit_test(phases_move_on_their_own),      cmocka_unit_test(amplitudes_are_the_breath),
+        cmocka_unit_test(breathing_fades_at_the_skin),   cmocka_unit_test(written_field_is_the_truth),
+        cmocka_unit_test(field_file_says_what_it_is),    cmocka_unit_test(threads_do_not_matter),
+        cmocka_unit_test(bad_livers_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
