@@ -11,7 +11,7 @@ static const double liver_low = 0, liver_high = 220;
 /* Blocks of a sketch that are liver as a whole are neither fat, air nor bone; a few may be (vessels of a
  * port, gas, lipiodol). */
 enum { BLOCK_LOW = -50, BLOCK_HIGH = 250 };
-static const double blocks_most = 0.03;
+static const double blocks_most = 0.05;
 /* Share of the label, and ml, that may lie in the air around the body. */
 static const double outside_most = 0.002, outside_ml = 0.5;
 enum { AIR_MOST = -300 };
@@ -169,20 +169,24 @@ static bool is_beyond(const struct check_case *k, int64_t i)
     return hu < BLOCK_LOW || hu > BLOCK_HIGH;
 }
 
-/* Share of the blocks wholly in the label that are beyond. */
+/* Share of the blocks wholly in the label, all in-plane neighbours too, that are beyond. */
 static enum err share_beyond(double *out, const struct check_case *k)
 {
     const struct sketch *s = &k->sketch[k->files->reference];
     const int16_t *hu = s->hu->data;
-    int64_t n = grid_count(&s->hu->grid), all = 0, beyond = 0;
+    const int64_t *n = s->hu->grid.dims;
+    int64_t all = 0, beyond = 0;
     struct volume *liver = NULL;
+    const uint8_t *in;
 
     TRY(check_liver_blocks(&liver, k, s));
-    for (int64_t i = 0; i < n; i++)
-        if (((const uint8_t *)liver->data)[i]) {
-            all++;
-            beyond += hu[i] < BLOCK_LOW || hu[i] > BLOCK_HIGH;
-        }
+    in = liver->data;
+    for (int64_t i = n[0]; i < grid_count(&s->hu->grid) - n[0]; i++) {
+        if (!in[i] || !in[i - 1] || !in[i + 1] || !in[i - n[0]] || !in[i + n[0]])
+            continue;
+        all++;
+        beyond += hu[i] < BLOCK_LOW || hu[i] > BLOCK_HIGH;
+    }
     volume_free(liver);
     *out = all ? (double)beyond / (double)all : 0;
     return ERR_OK;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 /* The great vessels lie in this box before the spine, in parts of the body's width. */
-static const double aside = 0.11, behind = -0.02, before = 0.2;
+static const double aside = 0.085, behind = 0.08, before = 0.25;
 static const double blood_ml = 3;                        /* what changes most in that box */
 static const double width_least = 150, width_most = 400; /* mm; bodies that fill the scan look narrower */
 enum { BLOOD_SLOPE = 70, LIVER_SLOPE = 30 }; /* HU between neighbours: away from edges that move */

@@ -9,9 +9,9 @@ enum {
     SOLID_LEAST = -850, /* foam and shell of a couch, diluted by air */
     LUNG_LEAST = -950,
     LUNG_MOST = -650,
-    REACH = 2, /* voxels by which a column's score is averaged */
+    REACH = 2, /* voxels around a column */
 };
-static const double column_least = 0.3; /* of a spine, mean share of slices with bone */
+static const double column_least = 0.9; /* share of slices in which a spine is seen */
 
 /* One axial slice. */
 struct slice {
@@ -86,44 +86,45 @@ static enum err find_box(struct posture *p, const struct sketch *s)
     return ERR_OK;
 }
 
-/* The mean of `bone` around (x, y). */
-static double column_score(const float *bone, const int64_t n[3], int64_t x, int64_t y)
+/* Bone voxels of a slice around (x, y). */
+static int bone_around(const struct slice *s, int64_t x, int64_t y)
 {
-    double sum = 0;
+    int count = 0;
 
     for (int64_t j = y - REACH; j <= y + REACH; j++)
         for (int64_t i = x - REACH; i <= x + REACH; i++)
-            sum += i >= 0 && j >= 0 && i < n[0] && j < n[1] ? (double)bone[i + n[0] * j] : 0;
-    return sum / ((2 * REACH + 1) * (2 * REACH + 1));
+            count += i >= 0 && j >= 0 && i < s->n[0] && j < s->n[1] && s->body[i + s->n[0] * j] &&
+                     s->hu[i + s->n[0] * j] >= BONE_LEAST;
+    return count;
 }
 
-/* The spine is the column with bone in most slices; ribs, breastbone and a stomach full of contrast medium
- * come and go. */
+/* The spine is the column with most bone of those that have some in almost every slice; ribs, breastbone and
+ * a stomach full of contrast medium come and go. */
 static enum err find_spine(struct posture *p, const struct sketch *s)
 {
     const int64_t *n = s->hu->grid.dims;
-    float *bone = mem_new((size_t)(n[0] * n[1]), sizeof *bone);
-    double best = column_least;
+    int32_t(*column)[2] = mem_new((size_t)(n[0] * n[1]), sizeof *column); /* slices with bone, its voxels */
+    int32_t most = 0;
 
-    if (!bone)
+    if (!column)
         return ERR_MEMORY;
     p->spine[0] = p->spine[1] = NAN;
-    for (int64_t z = 0; z < n[2]; z++) {
-        struct slice at = slice_at(s, z);
+    for (int64_t i = 0; i < n[0] * n[1] * n[2]; i++) {
+        int64_t x = i % n[0], y = i / n[0] % n[1];
+        struct slice at = slice_at(s, i / (n[0] * n[1]));
+        int count = at.body[x + n[0] * y] ? bone_around(&at, x, y) : 0;
 
-        for (int64_t i = 0; i < n[0] * n[1]; i++)
-            bone[i] += at.body[i] && at.hu[i] >= BONE_LEAST ? 1 / (float)n[2] : 0;
+        column[x + n[0] * y][0] += count > 0;
+        column[x + n[0] * y][1] += count;
     }
     for (int64_t i = 0; i < n[0] * n[1]; i++) {
-        double score = column_score(bone, n, i % n[0], i / n[0]);
-
-        if (score <= best)
+        if (column[i][0] < column_least * (double)n[2] || column[i][1] <= most)
             continue;
-        best = score;
+        most = column[i][1];
         p->spine[0] = (double)(i % n[0]);
         p->spine[1] = (double)(i / n[0]);
     }
-    mem_free(bone);
+    mem_free(column);
     return ERR_OK;
 }
 
