@@ -135,6 +135,8 @@ enum err check_contrast(struct checker *c, struct check_case *k, const struct sk
     struct contrast_input in = {.phase = k->sketch, .least = least, .posture = p};
     struct contrast found;
     struct contrast_swap s;
+    const enum phase *kind = k->phases->kind;
+    struct str text = {0};
     struct volume *liver = NULL;
     struct check_view *v;
     enum err err = ERR_OK;
@@ -148,10 +150,16 @@ enum err check_contrast(struct checker *c, struct check_case *k, const struct sk
     s = contrast_judge(&found, k->phases);
     if (s.bright < 0)
         return ERR_OK;
-    TRY(check_add(c, "phase-order",
-                  "%s brighter in the %s phase (%.0f HU) than in the %s one (%.0f HU): swapped?", s.organ,
-                  phase_text(k->phases->kind[s.bright]), s.hu[0], phase_text(k->phases->kind[s.dark]),
-                  s.hu[1]));
+    str_addf(&text, "%s brighter in the %s phase (%.0f HU) than in the %s one (%.0f HU)", s.organ,
+             phase_text(kind[s.bright]), s.hu[0], phase_text(kind[s.dark]), s.hu[1]);
+    if (s.exchange[0] >= 0)
+        str_addf(&text, "; %s and %s exchanged, all would agree", phase_text(kind[s.exchange[0]]),
+                 phase_text(kind[s.exchange[1]]));
+    err = str_status(&text);
+    if (!err)
+        err = check_add(c, "phase-order", "%s", text.s);
+    str_free(&text);
+    TRY(err);
     v = check_show(c, k);
     for (int a = 0; v && a < 3; a++) {
         v->all_phases = true;

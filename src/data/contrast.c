@@ -8,6 +8,7 @@ static const double aside = 0.085, behind = 0.08, before = 0.25;
 static const double blood_ml = 3;                        /* what changes most in that box */
 static const double width_least = 150, width_most = 400; /* mm; bodies that fill the scan look narrower */
 enum { BLOOD_SLOPE = 70, LIVER_SLOPE = 30 }; /* HU between neighbours: away from edges that move */
+enum { BONE_LEAST = 200 };                   /* HU in every phase */
 enum { BLOOD_LEAST_VOXELS = 10, LIVER_LEAST_VOXELS = 100 };
 
 struct look {
@@ -96,30 +97,58 @@ static int median_in(struct look *l, int k)
     return quantile(l->value, l->picked, 0.5);
 }
 
-static void pick_blood(struct look *l)
+/* Before the spine. */
+static bool in_box(const struct look *l, int64_t i, double width)
 {
-    static const int hu[2] = {0, 600};
     const struct posture *p = l->in->posture;
     const double *h = l->in->least->hu->grid.spacing;
-    double width = fmin(width_most, fmax(width_least, (p->high[0] - p->low[0] + 1) * h[0]));
-    double wanted = fmax(30, blood_ml * 1000 / (h[0] * h[1] * h[2]));
+    double x = ((double)(i % l->n[0]) - p->spine[0]) * h[0] / width;
+    double y = ((double)(i / l->n[0] % l->n[1]) - p->spine[1]) * h[1] / width;
 
-    for (int64_t i = 0; i < grid_count(&l->in->least->hu->grid); i++) {
-        double x = ((double)(i % l->n[0]) - p->spine[0]) * h[0] / width;
-        double y = ((double)(i / l->n[0] % l->n[1]) - p->spine[1]) * h[1] / width;
+    return fabs(x) < aside && y > behind && y < before;
+}
 
-        if (fabs(x) < aside && y > behind && y < before && even(l, i, hu, BLOOD_SLOPE))
+static void pick_blood(struct look *l, double width, double wanted)
+{
+    static const int hu[2] = {0, 600};
+
+    for (int64_t i = 0; i < grid_count(&l->in->least->hu->grid); i++)
+        if (in_box(l, i, width) && even(l, i, hu, BLOOD_SLOPE))
             l->pick[l->picked++] = (int)i;
-    }
     if (l->picked > wanted)
         keep_changing(l, range_quantile(l, 1 - wanted / l->picked));
 }
 
+/* What is no bone in some phase, smooth or not: `wanted` voxels of it are brighter than the peak. */
+static void measure_peaks(struct contrast *out, struct look *l, double width, double wanted)
+{
+    for (int64_t i = 0; i < grid_count(&l->in->least->hu->grid); i++) {
+        int low, high;
+
+        if (!in_box(l, i, width))
+            continue;
+        range_at(l, i, &low, &high);
+        if (low > 0 && low < BONE_LEAST && high < 600)
+            l->pick[l->picked++] = (int)i;
+    }
+    for (int k = 0; k < l->count && l->picked > wanted; k++) {
+        for (int i = 0; i < l->picked; i++)
+            l->value[i] = l->hu[k][l->pick[i]];
+        out->peak[l->channel[k]] = quantile(l->value, l->picked, 1 - wanted / l->picked);
+    }
+}
+
 static void measure_blood(struct contrast *out, struct look *l)
 {
+    const struct posture *p = l->in->posture;
+    const double *h = l->in->least->hu->grid.spacing;
+    double width = fmin(width_most, fmax(width_least, (p->high[0] - p->low[0] + 1) * h[0]));
+    double wanted = fmax(12, blood_ml * 1000 * pow(width / 350, 3) / (h[0] * h[1] * h[2]));
     double sum[3] = {0};
 
-    pick_blood(l);
+    measure_peaks(out, l, width, wanted);
+    l->picked = 0;
+    pick_blood(l, width, wanted);
     if (l->picked < BLOOD_LEAST_VOXELS)
         return;
     for (int i = 0; i < l->count; i++) {
@@ -166,7 +195,7 @@ enum err contrast_measure(struct contrast *out, const struct contrast_input *in)
     enum err err = ERR_OK;
 
     for (int k = 0; k < PLAN_MAX_PHASES; k++) {
-        out->blood[k] = out->liver[k] = NAN;
+        out->blood[k] = out->liver[k] = out->peak[k] = NAN;
         for (int j = 0; j < PLAN_MAX_PHASES; j++)
             out->lead[k][j] = NAN;
         if (!in->phase[k].hu)
@@ -194,19 +223,33 @@ enum err contrast_measure(struct contrast *out, const struct contrast_input *in)
     return err;
 }
 
-/* What must not be seen: `bright` brighter than `dark`. Margins in HU, 0: that organ says nothing. With
- * `both` the two must agree: portal venous and delayed phases are alike. */
+/* What must not be seen: `bright` brighter than `dark`. Margins in HU, 0: that organ says nothing. Arterial
+ * blood has at least `bolus` HU; less are veins, which may well be brighter later. With `both` the two organs
+ * must agree: portal venous and delayed phases are alike. */
 struct order {
     enum phase bright, dark;
     double blood, liver;
-    bool both;
+    bool bolus, both;
 };
 static const struct order orders[] = {
-    {PHASE_NONCONTRAST, PHASE_ARTERIAL, 30, 0, false}, {PHASE_NONCONTRAST, PHASE_PORTAL, 30, 15, false},
-    {PHASE_NONCONTRAST, PHASE_DELAYED, 25, 15, false}, {PHASE_PORTAL, PHASE_ARTERIAL, 30, 0, false},
-    {PHASE_DELAYED, PHASE_ARTERIAL, 30, 0, false},     {PHASE_ARTERIAL, PHASE_PORTAL, 0, 18, false},
-    {PHASE_DELAYED, PHASE_PORTAL, 10, 6, true},
+    {PHASE_NONCONTRAST, PHASE_ARTERIAL, 30, 0, true, false},
+    {PHASE_NONCONTRAST, PHASE_PORTAL, 30, 15, false, false},
+    {PHASE_NONCONTRAST, PHASE_DELAYED, 25, 15, false, false},
+    {PHASE_PORTAL, PHASE_ARTERIAL, 30, 0, true, false},
+    {PHASE_DELAYED, PHASE_ARTERIAL, 30, 0, true, false},
+    {PHASE_ARTERIAL, PHASE_PORTAL, 0, 18, false, false},
+    {PHASE_DELAYED, PHASE_PORTAL, 10, 6, false, true},
 };
+
+/* By how many times its margin blood contradicts; 0 if it says nothing. */
+static double blood_excess(const struct contrast *c, const struct order *o, int bright, int dark)
+{
+    double lead = c->lead[bright][dark], peak = c->peak[bright] - c->peak[dark];
+
+    if (o->blood <= 0 || isnan(lead))
+        return 0;
+    return (o->bolus && !(peak > lead) ? (isnan(peak) ? 0 : peak) : lead) / o->blood;
+}
 
 static int channel_of(const struct phase_map *m, enum phase p)
 {
@@ -216,29 +259,57 @@ static int channel_of(const struct phase_map *m, enum phase p)
     return -1;
 }
 
-/* The contradiction that exceeds its margin most. */
-struct contrast_swap contrast_judge(const struct contrast *c, const struct phase_map *phases)
+/* The contradiction that exceeds its margin most; returns how many times. */
+static double find_worst(struct contrast_swap *out, const struct contrast *c, const struct phase_map *phases)
 {
-    struct contrast_swap swap = {.bright = -1, .dark = -1};
     double worst = 1;
 
+    *out = (struct contrast_swap){.bright = -1, .dark = -1, .exchange = {-1, -1}};
     for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) {
         const struct order *o = &orders[i];
         int b = channel_of(phases, o->bright), d = channel_of(phases, o->dark);
         double blood, liver, excess;
+        bool vessels;
 
         if (b < 0 || d < 0)
             continue;
-        blood = o->blood > 0 && !isnan(c->lead[b][d]) ? c->lead[b][d] / o->blood : 0;
-        liver =
-            o->liver > 0 && !isnan(c->liver[b] - c->liver[d]) ? (c->liver[b] - c->liver[d]) / o->liver : 0;
+        blood = blood_excess(c, o, b, d);
+        liver = c->liver[b] - c->liver[d];
+        liver = o->liver > 0 && !isnan(liver) ? liver / o->liver : 0;
         excess = o->both ? fmin(blood, liver) : fmax(blood, liver);
         if (excess <= worst)
             continue;
         worst = excess;
-        swap = (struct contrast_swap){b, d, blood >= liver ? "the great vessels are" : "the liver is", {0}};
-        swap.hu[0] = blood >= liver ? c->blood[b] : c->liver[b];
-        swap.hu[1] = blood >= liver ? c->blood[d] : c->liver[d];
+        vessels = blood >= liver;
+        out->bright = b;
+        out->dark = d;
+        out->organ = vessels ? "the great vessels are" : "the liver is";
+        out->hu[0] = vessels ? c->blood[b] : c->liver[b];
+        out->hu[1] = vessels ? c->blood[d] : c->liver[d];
     }
-    return swap;
+    return worst;
+}
+
+struct contrast_swap contrast_judge(const struct contrast *c, const struct phase_map *phases)
+{
+    struct contrast_swap found, other;
+
+    find_worst(&found, c, phases);
+    if (found.bright < 0)
+        return found;
+    for (int i = 0; i < phases->count; i++)
+        for (int j = 0; j < i; j++) {
+            struct phase_map m = *phases;
+
+            m.kind[i] = phases->kind[j];
+            m.kind[j] = phases->kind[i];
+            if (isnan(c->blood[i] + c->blood[j]) && isnan(c->liver[i] + c->liver[j]))
+                continue;
+            find_worst(&other, c, &m);
+            if (other.bright < 0) {
+                found.exchange[0] = j;
+                found.exchange[1] = i;
+            }
+        }
+    return found;
 }

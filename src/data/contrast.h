@@ -19,16 +19,18 @@ struct contrast {
     double blood[PLAN_MAX_PHASES], liver[PLAN_MAX_PHASES];
     /* four fifths of the blood are brighter in phase i than in phase j by at least this */
     double lead[PLAN_MAX_PHASES][PLAN_MAX_PHASES];
-    int64_t at[3]; /* sketch index amid the blood */
+    double peak[PLAN_MAX_PHASES]; /* HU of the brightest of what may be vessels, edges and all */
+    int64_t at[3];                /* sketch index amid the blood */
 };
 MUST_USE enum err contrast_measure(struct contrast *out, const struct contrast_input *in);
 
-/* Two phases whose evidence contradicts their names. */
+/* What contradicts the names most, and which exchange of two phases leaves no contradiction. */
 struct contrast_swap {
-    int bright,
-        dark; /* channels: the first is brighter, and should not be; -1: nothing speaks against the names */
+    int bright, dark;  /* channels: the first is brighter, and should not be; -1: nothing speaks against the
+                          names */
     const char *organ; /* "the great vessels are" or "the liver is" */
     double hu[2];      /* its HU in them */
+    int exchange[2];   /* channels, -1 if no exchange helps */
 };
 struct contrast_swap contrast_judge(const struct contrast *c, const struct phase_map *phases);
 

@@ -75,7 +75,8 @@ static void shift_border(uint8_t *mask, const uint8_t *old, const int64_t n[3], 
     }
 }
 
-/* The largest piece that is thicker than the couch, its holes (lungs, gut) filled slice by slice. */
+/* What is not air, its holes (lungs, gut) filled slice by slice, of that the largest piece that is thicker
+ * than a couch. */
 static enum err find_body(struct sketch *s)
 {
     const int64_t *n = s->hu->grid.dims;
@@ -86,15 +87,15 @@ static enum err find_body(struct sketch *s)
     if (err)
         return err;
     for (int64_t i = 0; i < count; i++)
-        old[i] = mask[i] = ((const int16_t *)s->hu->data)[i] > BODY_LEAST;
-    shift_border(mask, old, n, false);
-    err = morph_keep_largest(mask, n, FACES);
-    if (!err) {
-        memcpy(old, mask, (size_t)count);
-        shift_border(mask, old, n, true);
-    }
+        mask[i] = ((const int16_t *)s->hu->data)[i] > BODY_LEAST;
     for (int64_t z = 0; z < n[2] && !err; z++)
         err = morph_fill_holes(mask + z * area, slice);
+    memcpy(old, mask, (size_t)count);
+    shift_border(mask, old, n, false);
+    if (!err)
+        err = morph_keep_largest(mask, n, FACES);
+    memcpy(old, mask, (size_t)count);
+    shift_border(mask, old, n, true);
     mem_free(old);
     return err;
 }
