@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "base/par.h"
 #include "phantom/noise.h"
+#include "phantom/poly.h"
 #include <math.h>
 #include <stdbool.h>
 
@@ -54,7 +55,7 @@ static void give_velocity(void *ctx, struct points *p, int n)
     depth(v->dial->liver, p, n, d);
     noise3_read(&v->noise, p, n, p);
     for (int i = 0; i < n; i++) {
-        float w = 1 - .5f * expf(-(d[i] / depth_mm) * (d[i] / depth_mm));
+        float w = 1 - .5f * poly_bell(d[i], 0, depth_mm);
 
         p->x[i] *= w;
         p->y[i] *= w;

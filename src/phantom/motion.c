@@ -1,6 +1,7 @@
 #include "phantom/motion.h"
 #include "base/rng.h"
 #include "phantom/dial.h"
+#include "phantom/poly.h"
 #include <math.h>
 #include <string.h>
 
@@ -34,7 +35,7 @@ static void fade_at_skin(const struct motion_options *o, const struct points *y,
     }
     o->skin(o->skin_ctx, y, n, fade);
     for (int i = 0; i < n; i++)
-        fade[i] = fmaxf(0, fminf(1, -fade[i] / skin_mm));
+        fade[i] = poly_clamp(-fade[i] / skin_mm, 0, 1);
 }
 
 /* B(y) = y + A F (e3 - .30 exp(-((y2 - 60)/90)^2) e2) + .6 omega x (y - (40,0,0)) + s + 1.8 (N,N,N)_b */
@@ -54,12 +55,11 @@ static void breathe(const struct motion *m, struct points *y, int n)
     noise3_read(&m->wobble, y, n, &wobble);
     for (int i = 0; i < n; i++) {
         float x1 = y->x[i] - from[0] - 40 * k, x2 = y->y[i] - from[1], x3 = y->z[i] - from[2];
-        float rise = amplitude * fmaxf(0, fminf(1, .45f + .55f * (x3 + 120 * k) / (190 * k)));
-        float front = (x2 - 60 * k) / (90 * k);
+        float rise = amplitude * poly_clamp(.45f + .55f * (x3 + 120 * k) / (190 * k), 0, 1);
 
         y->x[i] += fade[i] * (w[1] * x3 - w[2] * x2 + s[0] + wobble_mm * wobble.x[i]);
         y->y[i] += fade[i] * (w[2] * x1 - w[0] * x3 + s[1] + wobble_mm * wobble.y[i] -
-                              .30f * rise * expf(-front * front));
+                              .30f * rise * poly_bell(x2, 60 * k, 90 * k));
         y->z[i] += fade[i] * (w[0] * x2 - w[1] * x1 + s[2] + wobble_mm * wobble.z[i] + rise);
     }
 }
@@ -252,7 +252,7 @@ void motion_wall(const struct motion *m, const struct points *y, int n, struct p
         float front = (q->y[i] - (float)m->options.origin[1] + 20 * k) / (120 * k);
 
         q->x[i] += s[0];
-        q->y[i] += s[1] - chest * fmaxf(0, fminf(1, front));
+        q->y[i] += s[1] - chest * poly_clamp(front, 0, 1);
         q->z[i] += s[2];
     }
 }

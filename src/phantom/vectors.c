@@ -46,7 +46,7 @@ static void fill_slice(void *ctx, int64_t z)
 {
     const struct fill *f = ctx;
     const struct vectors *v = f->v;
-    int64_t plane = v->size[0] * v->size[1];
+    int64_t plane = v->size[0] * v->size[1], x = 0, y = 0;
     struct points p;
 
     for (int64_t first = 0; first < plane; first += BLOCK_MAX) {
@@ -54,9 +54,13 @@ static void fill_slice(void *ctx, int64_t z)
         float *out = v->node + 3 * (z * plane + first);
 
         for (int i = 0; i < n; i++) {
-            p.x[i] = (float)(v->lo[0] + v->step * (double)((first + i) % v->size[0]));
-            p.y[i] = (float)(v->lo[1] + v->step * (double)((first + i) / v->size[0]));
+            p.x[i] = (float)(v->lo[0] + v->step * (double)x);
+            p.y[i] = (float)(v->lo[1] + v->step * (double)y);
             p.z[i] = (float)(v->lo[2] + v->step * (double)z);
+            if (++x == v->size[0]) {
+                x = 0;
+                y++;
+            }
         }
         f->give(f->ctx, &p, n);
         for (int i = 0; i < n; i++) {
