@@ -3,7 +3,9 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 /* A note that cannot be stored is dropped: it is a warning, and the failing allocation will be met again
  * soon. */
@@ -27,6 +29,15 @@ static void append(struct notes *list, char *name, char *text)
     item[list->count++] = (struct note){.name = name, .text = text};
 }
 
+static bool has(const struct notes *list, const char *name, const char *text)
+{
+    size_t i = 0;
+
+    while (i < list->count && (strcmp(list->item[i].text, text) || strcmp(list->item[i].name, name)))
+        i++;
+    return i < list->count;
+}
+
 void note_add(struct notes *list, const char *name, const char *fmt, ...)
 {
     char text[1024];
@@ -40,7 +51,8 @@ void note_add(struct notes *list, const char *name, const char *fmt, ...)
     for (char *s = text; *s; s++) /* one line each, whatever the file put into it */
         if ((unsigned char)*s < 0x20)
             *s = ' ';
-    append(list, mem_str(name), mem_str(text));
+    if (!has(list, name, text))
+        append(list, mem_str(name), mem_str(text));
 }
 
 void notes_clear(struct notes *list)

@@ -17,6 +17,7 @@ struct notes {
     size_t count, room;
 };
 
+/* Nothing happens if the list has this very note. */
 void note_add(struct notes *list, const char *name, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void notes_clear(struct notes *list); /* frees the items; the list may be used again */
 

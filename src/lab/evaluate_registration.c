@@ -3,7 +3,9 @@
 #include "base/html.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "eval/score.h"
 #include "lab/page.h"
+#include "stage/label_names.h"
 #include "stage/registration_score.h"
 #include "stage/transform_input.h"
 #include <math.h>
@@ -356,6 +358,19 @@ done:
     return err;
 }
 
+/* Truth and labels of phantoms come with the sentence about them. */
+static enum err note_phantoms(const struct evaluate_config *c, struct notes *notes)
+{
+    const char *path = c->truth ? c->truth : c->fixed_labels;
+    struct label_names names = {0};
+    enum err err = path ? label_names_find(&names, path) : ERR_OK;
+
+    if (names.phantom)
+        note_add(notes, "phantoms", "%s", PHANTOM_SENTENCE);
+    label_names_free(&names);
+    return err == ERR_MEMORY ? err : ERR_OK;
+}
+
 static enum err evaluate_main(const struct cli *cli, const void *config)
 {
     const struct evaluate_config *c = config;
@@ -364,6 +379,7 @@ static enum err evaluate_main(const struct cli *cli, const void *config)
     enum err err;
 
     TRY_OR(done, load(&in, c, cli->notes));
+    TRY_OR(done, note_phantoms(c, cli->notes));
     TRY_OR(done, registration_score(&s,
                                     &(struct registration_query){.t = in.t,
                                                                  .fixed = &in.target.grid,

@@ -1,7 +1,7 @@
 # Killed at random moments with other thread counts, interrupted politely, with any number of threads on either instruction set: the
 # same bytes in the end.
 . "$(dirname "$0")/lib.sh"
-data=$source_folder/examples/hcc-005-small
+data=data
 # With run=exec, in the background, the process is the program itself, so that a signal reaches it.
 train() { # WORK OPTIONS...
     local work=$1
@@ -11,7 +11,8 @@ train() { # WORK OPTIONS...
         "$@" >"${to:-out}.txt" 2>"${to:-}err.txt" </dev/null
 }
 model=models/segmenter-nnunet/fold_all
-rm -rf whole killed asked both narrow
+rm -rf data whole killed asked both narrow
+"$d4m" phantom data -n 2 --preset tiny --set test_share=0 -q >/dev/null || fail "no phantoms"
 
 start=$(date +%s%N)
 train whole --threads 1 || fail "$(cat err.txt)"

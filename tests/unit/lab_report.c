@@ -431,7 +431,7 @@ static void names_of_training_cases_are_no_unseen_cases(void **state)
     assert_ok(report_sources_find(&r, &q));
     assert_null(r.set[0].unseen);
     assert_null(r.set[1].unseen);
-    assert_int_equal(r.warnings.count, 2 + 2); /* and the notes of the predictions */
+    assert_int_equal(r.warnings.count, 2 + 1); /* and what the prediction of both noted */
     report_sources_free(&r);
 }
 
