@@ -3,6 +3,9 @@
 #include "image/resample.h"
 #include <math.h>
 
+/* The share that is outlined. On a plane half-way between two slices many shares are one half up to rounding:
+ * a little less takes what either slice has. */
+#define OUTLINED 0.499
 #define OUTSIDE 0x1B2332U /* colour of what was not scanned */
 enum { FINEST = 8 /* samples a pixel and axis */, SMALL = 20000 /* pixels: not worth a team of threads */ };
 
@@ -211,10 +214,10 @@ static void trace_cell(cairo_t *cr, const float share[4], double x, double y)
     int pattern = 0;
 
     for (int c = 0; c < 4; c++)
-        pattern |= share[c] > 0.5F ? 1 << c : 0;
+        pattern |= (double)share[c] > OUTLINED ? 1 << c : 0;
     for (int k = 0; k < 4 && pairs[pattern][k] >= 0; k++) {
         int a = pairs[pattern][k], b = (a + 1) % 4;
-        double t = (0.5 - (double)share[a]) / ((double)share[b] - (double)share[a]);
+        double t = (OUTLINED - (double)share[a]) / ((double)share[b] - (double)share[a]);
         double px = x + corner[a][0] + t * (corner[b][0] - corner[a][0]);
         double py = y + corner[a][1] + t * (corner[b][1] - corner[a][1]);
 
