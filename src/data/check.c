@@ -115,6 +115,8 @@ static enum err check_classes(struct checker *c, const struct case_list *l)
 
 static enum err look_at_part(struct checker *c, const struct case_list *l)
 {
+    if (c->part == CASES_TRAIN)
+        TRY(check_description(c));
     TRY(check_names(c, l));
     TRY(check_links(c, l));
     if (c->part == CASES_TRAIN)

@@ -14,20 +14,35 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-/* What dataset.json promises; NULL without a promise. */
-static enum err read_ending(const char **out, struct checker *c)
+enum err check_description(struct checker *c)
 {
-    char *path = path_join(c->folder, "dataset.json");
-    json_t *root = NULL;
+    char *path = path_join(c->folder, "dataset.json"), *truth = path_join(c->folder, "truth");
     const char *ending;
-    enum err err = path ? json_read(&root, path) : ERR_MEMORY;
+    json_t *root = NULL, *phantom, *preset;
+    enum err err = path && truth ? json_read(&root, path) : ERR_MEMORY;
 
-    mem_free(path);
-    TRY(err);
+    if (err)
+        goto done;
+    c->where = c->folder;
     ending = json_string_value(json_object_get(root, "file_ending"));
-    *out = ending ? arena_str(c->names, ending) : NULL;
+    c->ending = ending ? arena_str(c->names, ending) : NULL;
+    err = ending && !c->ending ? ERR_MEMORY : ERR_OK;
+    phantom = json_object_get(root, "phantom");
+    preset = json_object_get(phantom, "preset");
+    c->phantom = json_is_object(phantom);
+    if (!err && c->phantom)
+        err = check_add(c, "phantom", "the cases are computer-made (d4m phantom, preset %s, seed %lld)",
+                        json_is_string(preset) ? json_string_value(preset) : "none",
+                        (long long)json_integer_value(json_object_get(phantom, "seed")));
+    if (!err && c->phantom && !folder_exists(truth)) {
+        c->phantom = false;
+        err = check_add(c, "truth-missing", "%s: there is no such folder", truth);
+    }
+done:
     json_decref(root);
-    return ending && !*out ? ERR_MEMORY : ERR_OK;
+    mem_free(path);
+    mem_free(truth);
+    return err;
 }
 
 static bool is_ending(const char *path, const char *ending)
@@ -52,9 +67,6 @@ static const char *file_at(const struct case_files *f, int i)
 
 enum err check_names(struct checker *c, const struct case_list *l)
 {
-    const char *ending = NULL;
-
-    TRY(read_ending(&ending, c));
     for (size_t i = 0; i < l->count; i++) {
         const struct case_files *f = &l->item[i];
 
@@ -69,9 +81,9 @@ enum err check_names(struct checker *c, const struct case_list *l)
         for (int k = 0; k <= PLAN_MAX_PHASES; k++) {
             const char *path = file_at(f, k);
 
-            if (ending && path && !is_ending(path, ending))
+            if (c->ending && path && !is_ending(path, c->ending))
                 TRY(check_add(c, "file-ending", "%s does not end in %s, as dataset.json promises", path,
-                              ending));
+                              c->ending));
         }
     }
     return ERR_OK;

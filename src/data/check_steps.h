@@ -46,6 +46,8 @@ struct checker {
     struct prepare_options options;
     struct arena *names;
     const char *folder; /* the data set, or NULL */
+    const char *ending; /* what dataset.json promises, or NULL */
+    bool phantom;       /* dataset.json says that its cases are computer-made */
     enum case_part part;
     const char *where;       /* case or file that is looked at */
     const char *reason;      /* of the last refusal */
@@ -72,12 +74,11 @@ void check_look_at_marks(struct check_view *v, const struct grid *g);
 /* check_case.c */
 MUST_USE enum err check_case(struct checker *c, const struct case_list *l, const struct case_files *f);
 MUST_USE enum err check_file(struct checker *c, const char *path);
-/* check_files.c: of the whole data set, and of one case */
+/* check_files.c: of the whole data set */
+MUST_USE enum err check_description(struct checker *c); /* reads dataset.json for the others */
 MUST_USE enum err check_names(struct checker *c, const struct case_list *l);
 MUST_USE enum err check_links(struct checker *c, const struct case_list *l);
 MUST_USE enum err check_room(struct checker *c, const struct case_list *l);
-MUST_USE enum err check_copies(struct checker *c, const struct case_files *f, int channel,
-                               const struct volume *hu);
 /* check_values.c: of one phase */
 MUST_USE enum err check_values(struct checker *c, struct check_case *k, int channel, const struct volume *hu);
 /* if the body is seen as a whole */
@@ -86,6 +87,8 @@ MUST_USE enum err check_air(struct checker *c, struct check_case *k, int channel
 MUST_USE enum err check_geometry(struct checker *c, struct check_case *k, int channel);
 MUST_USE enum err check_posture(struct checker *c, struct check_case *k, const struct posture *p);
 /* check_phases.c */
+MUST_USE enum err check_copies(struct checker *c, const struct case_files *f, int channel,
+                               const struct volume *hu);
 MUST_USE enum err check_missing(struct checker *c, const struct check_case *k);
 MUST_USE enum err check_alike(struct checker *c, struct check_case *k);
 MUST_USE enum err check_field_of_view(struct checker *c, struct check_case *k, int channel,

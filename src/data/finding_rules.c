@@ -169,9 +169,9 @@ const struct finding_rule finding_rules[] = {
      "remove them if they are slips of the pen"},
     {"lesion-free", INFO, "no tumour is labelled",
      "nothing; such cases teach what is no tumour, and are scored apart"},
-    /* truth of a phantom */
-    {"truth-missing", WARN, "truth/ lacks the labels of a phase, or they cannot be read",
-     "make the phantom again"},
+    /* phantoms */
+    {"phantom", INFO, "the cases are computer-made", "nothing; a score on them says nothing about patients"},
+    {"truth-missing", WARN, "truth/ lacks a file of a case", "make the phantom again"},
     {"truth-grid", WARN, "the true labels of a phase lie on another grid than its image",
      "make the phantom again"},
     {0},

@@ -184,6 +184,25 @@ enum err place_phase(struct placed *out, const struct case_files *c, int channel
     return to_reference(&out->hu, v, reference);
 }
 
+/* How a label's grid differs from the image's: what a header may have suffered. */
+static const char *difference(const struct grid *a, const struct grid *b)
+{
+    struct grid x = grid_to_ras(a), y = grid_to_ras(b);
+    struct orient p = grid_orient(a), q = grid_orient(b);
+
+    if (!same_dims(&x, &y) || !same_spacing(&x, &y))
+        return "other voxels";
+    if (memcmp(p.axis, q.axis, sizeof p.axis) != 0)
+        return "the axes in another order";
+    if (memcmp(p.flip, q.flip, sizeof p.flip) != 0)
+        return "an axis reversed";
+    for (int row = 0; row < 3; row++)
+        for (int k = 0; k < 3; k++)
+            if (fabs(x.affine[row][k] - y.affine[row][k]) > 1e-3 * x.spacing[k])
+                return "a rotation";
+    return "a shift";
+}
+
 static enum err refuse_label(const char *path, const struct grid *g, const struct volume *reference,
                              const struct prepare_options *o)
 {
@@ -193,9 +212,9 @@ static enum err refuse_label(const char *path, const struct grid *g, const struc
     return err_set(ERR_INPUT,
                    "%s: the label's grid (%lld x %lld x %lld) is not the reference phase's (%lld x %lld x "
                    "%lld): corners are up to %.4g mm "
-                   "apart; save it on that grid, or go on with --resample-labels",
+                   "apart (%s); save it on that grid, or go on with --resample-labels",
                    path, (long long)a[0], (long long)a[1], (long long)a[2], (long long)b[0], (long long)b[1],
-                   (long long)b[2], corner_offset(g, &reference->grid));
+                   (long long)b[2], corner_offset(g, &reference->grid), difference(g, &reference->grid));
 }
 
 /* --resample-labels; consumes v. */

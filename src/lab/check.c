@@ -46,10 +46,30 @@ static void add_sentence(struct str *line, const struct finding *f)
     str_add(line, f->text);
 }
 
+/* How many findings before item i have its rule. */
+static size_t alike_before(const struct findings *l, size_t i)
+{
+    size_t n = 0;
+
+    for (size_t j = 0; j < i; j++)
+        n += l->item[j].rule == l->item[i].rule;
+    return n;
+}
+
+static void add_line(struct str *out, const struct finding *f, bool quiet)
+{
+    str_addf(out, "%-7s  %s  ", finding_severities[f->rule->severity], f->rule->name);
+    add_sentence(out, f);
+    str_addf(out, quiet ? "\n" : "\n         fix: %s\n", f->rule->fix);
+}
+
+enum { INFOS_SHOWN = 3 }; /* of one name; all are in --json */
+
 static enum err print_lines(const struct check_report *r, bool quiet)
 {
     const struct findings *l = &r->found;
     struct str out = {0};
+    size_t hidden = 0;
     enum err err;
 
     for (size_t i = 0; i < l->count; i++) {
@@ -57,10 +77,13 @@ static enum err print_lines(const struct check_report *r, bool quiet)
 
         if (quiet && f->rule->severity != FINDING_ERROR)
             continue;
-        str_addf(&out, "%-7s  %s  ", finding_severities[f->rule->severity], f->rule->name);
-        add_sentence(&out, f);
-        str_addf(&out, quiet ? "\n" : "\n         fix: %s\n", f->rule->fix);
+        if (f->rule->severity == FINDING_INFO && alike_before(l, i) >= INFOS_SHOWN)
+            hidden++;
+        else
+            add_line(&out, f, quiet);
     }
+    if (hidden)
+        str_addf(&out, "info     and %zu more of the same names (--json lists them)\n", hidden);
     if (!quiet)
         str_addf(&out, "%zu case%s: %zu errors, %zu warnings, %zu remarks\n", r->cases,
                  r->cases == 1 ? "" : "s", l->of[FINDING_ERROR], l->of[FINDING_WARNING], l->of[FINDING_INFO]);

@@ -108,28 +108,50 @@ static void a_plan_that_does_not_fit_is_seen(void **state)
     check_free(&r);
 }
 
-static void truth_belongs_to_its_images(void **state)
+static const char *phantom_set(void)
 {
     const char *f = patient_set();
     char name[64];
 
-    (void)state;
+    put_text(f, "dataset.json",
+             "{\"channel_names\": {\"0\": \"CT\", \"1\": \"CT\", \"2\": \"CT\", \"3\": \"CT\"}, "
+             "\"phase_names\": {\"0\": \"noncontrast\", \"1\": \"arterial\", \"2\": "
+             "\"portal_venous\", \"3\": \"delayed\"}, \"phantom\": {\"preset\": \"tiny\", \"seed\": 3}, "
+             "\"labels\": {\"background\": 0, \"liver\": 1, \"tumour\": 2}, \"numTraining\": 1, "
+             "\"file_ending\": \".nii\"}");
     for (int phase = 0; phase < 4; phase++) {
         snprintf(name, sizeof name, "truth/a_labels_%04d.nii.gz", phase);
         put(patient(LABEL, 0), f, name);
+        snprintf(name, sizeof name, "truth/a_field_%04d.nii.gz", phase);
+        if (phase != 2)
+            put_text(f, name, "a field");
     }
-    assert_silent(f);
-    assert_int_equal(remove(test_path(f, "truth/a_labels_0001.nii.gz")), 0);
-    assert_finds(f, "truth-missing", "a_labels_0001.nii.gz is missing", NULL);
-    assert_int_equal(remove(test_path(f, "imagesTr/a_0001.nii")), 0);
-    assert_finds(f, "phase-missing", "no arterial phase", NULL);
-    {
-        struct volume *v = patient(LABEL, 0);
+    put_text(f, "truth/a.json", "{}");
+    return f;
+}
 
-        v->grid.affine[0][3] += 5;
-        put(v, f, "truth/a_labels_0003.nii.gz");
+static void truth_belongs_to_its_images(void **state)
+{
+    static const char *const names[] = {"truth/a_labels_0001.nii.gz", "truth/a_field_0003.nii.gz",
+                                        "truth/a.json"};
+    const char *f = phantom_set();
+    struct volume *v = patient(LABEL, 0);
+
+    (void)state;
+    assert_finds(f, "phantom", "preset tiny, seed 3", NULL);
+    v->grid.affine[0][3] += 5;
+    put(v, f, "truth/a_labels_0003.nii.gz");
+    assert_finds(f, "truth-grid", "does not lie on the grid of", "phantom");
+    assert_int_equal(remove(test_path(f, "imagesTr/a_0003.nii")), 0); /* no phase, no truth of it */
+    assert_finds(f, "phase-missing", "no delayed phase", "phantom");
+    for (int i = 0; i < 3; i++) {
+        f = phantom_set();
+        assert_int_equal(remove(test_path(f, names[i])), 0);
+        assert_finds(f, "truth-missing", names[i], "phantom");
     }
-    assert_finds(f, "truth-grid", "does not lie on the grid of", "phase-missing");
+    f = phantom_set();
+    assert_int_equal(rename(test_path(f, "truth"), test_path(f, "elsewhere")), 0);
+    assert_finds(f, "truth-missing", "there is no such folder", "phantom");
 }
 
 int main(void)
