@@ -283,8 +283,12 @@ enum err phantom_case_render(struct phantom_phase *out, struct phantom_case *c, 
 {
     struct phantom_phase p = {0};
     struct motion_options how = motion_options(c);
-    struct render r = {
-        .scan = &c->scan[phase], .id = &c->id, .phase = phase, .stop = w->stop, .done = w->done};
+    struct render r = {.scan = &c->scan[phase],
+                       .id = &c->id,
+                       .phase = phase,
+                       .stop = w->stop,
+                       .tick = w->tick,
+                       .tick_ctx = w->ctx};
     enum err err = motion_make(&p.motion, &c->id, phase, &how, &r.scan->grid);
 
     if (!err)
@@ -296,6 +300,22 @@ enum err phantom_case_render(struct phantom_phase *out, struct phantom_case *c, 
     else
         *out = p;
     return err;
+}
+
+/* The scan, the motion's map with what lies around the grid, and lattices, trees and the program. */
+uint64_t phantom_case_bytes(const struct phantom_frame *f)
+{
+    const double node = 2, around = 60; /* mm */
+    const uint64_t rest = (uint64_t)72 << 20;
+    struct scan s = {.thickness = f->thickness};
+    double nodes = 1;
+
+    for (int a = 0; a < 3; a++) {
+        s.grid.dims[a] = f->dims[a];
+        s.grid.spacing[a] = f->spacing[a];
+        nodes *= ((double)f->dims[a] * f->spacing[a] + around) / node;
+    }
+    return render_bytes(&s) + (uint64_t)nodes * 3 * sizeof(float) + rest;
 }
 
 void phantom_phase_free(struct phantom_phase *p)

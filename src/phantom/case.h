@@ -57,13 +57,17 @@ struct phantom_phase {
     struct rendered image; /* labels with PHANTOM_LESION + i */
 };
 struct phantom_watch {
-    atomic_int *stop;  /* or NULL */
-    atomic_long *done; /* slices; or NULL */
+    atomic_int *stop;                        /* or NULL */
+    void (*tick)(void *ctx, int64_t slices); /* as in struct render; or NULL */
+    void *ctx;
 };
 /* Renders a phase and fills its facts. */
 MUST_USE enum err phantom_case_render(struct phantom_phase *out, struct phantom_case *c, int phase,
                                       const struct phantom_watch *w);
 void phantom_phase_free(struct phantom_phase *p); /* accepts a zeroed struct */
+
+/* Bytes that making a case on this grid holds at once, its source (semi_bytes) apart. */
+uint64_t phantom_case_bytes(const struct phantom_frame *f);
 
 /* The annotation of the rendered portal venous phase (0, 1, 2); fills c->drawn. */
 MUST_USE enum err phantom_case_annotate(struct volume **out, struct phantom_case *c,

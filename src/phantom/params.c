@@ -97,13 +97,15 @@ static enum err fit_grid(struct phantom_frame *f, const struct phantom_params *p
     }
     f->spacing[2] = f->thickness;
     f->dims[2] = (int64_t)rint(length / f->thickness);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
+        f->dims[i] = f->dims[i] < 1 ? 1 : f->dims[i];
         if (f->dims[i] > 1024)
             return err_set(
                 ERR_USAGE,
                 "pixels of %g mm and slices of %g mm make %lld voxels on an axis, of at most 1024; give a "
                 "greater spacing or thickness",
                 f->spacing[0], f->thickness, (long long)f->dims[i]);
+    }
     return ERR_OK;
 }
 

@@ -225,8 +225,8 @@ static void run_job(void *ctx, int64_t at)
         layer_sample(w, from, count);
         for (int64_t k = 0; k < count; k++)
             slice_finish(w, from + k, w->mean + k * n[0] * n[1]);
-        if (job->r->done)
-            atomic_fetch_add(job->r->done, (long)count);
+        if (job->r->tick)
+            job->r->tick(job->r->tick_ctx, count);
         from += count;
     }
     work_close(w);

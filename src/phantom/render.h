@@ -15,8 +15,8 @@ struct subject {
     enum err (*open)(const void *ctx, void **scratch);
     void (*close)(void *scratch);
     const void *ctx;
-    /* mm: thickness of the slices it was made from, 0 for a patient that is a function. Such a one has its own
-     * blur in plane, and is averaged only over thicker slices. */
+    /* mm: thickness of the slices it was made from, 0 for a patient that is a function. Such a one has its
+     * own blur in plane, and is averaged only over thicker slices. */
     double slice;
 };
 
@@ -51,9 +51,10 @@ struct render {
     struct subject subject;
     const struct scan *scan;
     const struct phantom_id *id;
-    int phase;         /* stream `scan/p` */
-    atomic_int *stop;  /* or NULL: stops with ERR_STOPPED when set */
-    atomic_long *done; /* or NULL: slices done so far, for progress */
+    int phase;                               /* stream `scan/p` */
+    atomic_int *stop;                        /* or NULL: stops with ERR_STOPPED when set */
+    void (*tick)(void *ctx, int64_t slices); /* or NULL: so many more are done; any thread calls it */
+    void *tick_ctx;
 };
 /* Parallel over slabs of slices; the same bytes for any thread count. */
 MUST_USE enum err render_phase(struct rendered *out, const struct render *r);

@@ -26,7 +26,11 @@ struct writer {
     struct phantom_case *c;
     char name[32]; /* of the case */
     bool test;
-    int64_t done; /* phases, for progress */
+    /* progress: portal venous slices, four phases a case */
+    int64_t done, total;
+    int phase;
+    atomic_long slices;     /* of this phase */
+    atomic_flag is_telling; /* a thread is */
 };
 
 int64_t phantom_tests(const struct phantom_job *job)
@@ -101,25 +105,52 @@ static enum err save_phase(struct writer *w, int phase, struct phantom_phase *p)
     return save_field(w, &p->motion, end);
 }
 
+/* So many more slices of the phase are sampled. Threads that meet another one here leave the telling to it.
+ */
+static void tell(void *ctx, int64_t slices)
+{
+    struct writer *w = ctx;
+
+    atomic_fetch_add(&w->slices, (long)slices);
+    if (atomic_flag_test_and_set(&w->is_telling))
+        return;
+    progress_update(w->job->progress, "phantom",
+                    w->done + w->c->frame.dims[2] * (int64_t)atomic_load(&w->slices) /
+                                  w->c->scan[w->phase].grid.dims[2],
+                    w->total, "%s %s", w->name, phantom_phase_names[w->phase]);
+    atomic_flag_clear(&w->is_telling);
+}
+
 static enum err write_phases(struct writer *w)
 {
-    struct phantom_watch watch = {.stop = w->job->stop};
+    struct phantom_watch watch = {.stop = w->job->stop, .tick = tell, .ctx = w};
     enum err err = ERR_OK;
 
     for (int p = 0; p < PHANTOM_PHASES && !err; p++) {
         struct phantom_phase made = {0};
 
+        w->phase = p;
+        atomic_store(&w->slices, 0);
         if (w->c->facts[p].present) {
-            progress_update(w->job->progress, "phantom", w->done, PHANTOM_PHASES * w->job->count, "%s %s",
-                            w->name, phantom_phase_names[p]);
+            tell(w, 0);
             err = phantom_case_render(&made, w->c, p, &watch);
             if (!err)
                 err = save_phase(w, p, &made);
             phantom_phase_free(&made);
         }
-        w->done++;
+        w->done += w->c->frame.dims[2];
     }
     return err;
+}
+
+/* The portal venous grid of a case. */
+static enum err frame_of(struct phantom_frame *out, const struct writer *w, int64_t number)
+{
+    const struct phantom_job *job = w->job;
+    struct phantom_id id = {job->seed, number};
+
+    return w->semi ? phantom_frame_of(out, &w->semi->grid, &job->params)
+                   : phantom_frame_draw(out, &id, job->preset, &job->params);
 }
 
 /* truth/CASE.json comes last: where it is, the case is done. */
@@ -127,10 +158,12 @@ static enum err write_case(struct writer *w, int64_t number)
 {
     struct phantom_id id = {w->job->seed, number};
     struct phantom_source source = {w->job->preset, &w->job->params, w->semi};
+    struct phantom_frame frame;
     char name[128], *path;
     json_t *record = NULL;
     enum err err;
 
+    TRY(frame_of(&frame, w, number));
     snprintf(w->name, sizeof w->name, "ph_%05lld", (long long)number);
     w->test = number - w->job->first >= w->job->count - phantom_tests(w->job);
     snprintf(name, sizeof name, "%s.json", w->name);
@@ -138,7 +171,7 @@ static enum err write_case(struct writer *w, int64_t number)
     if (!path)
         return ERR_MEMORY;
     if (file_exists(path)) {
-        w->done += PHANTOM_PHASES;
+        w->done += PHANTOM_PHASES * frame.dims[2];
         mem_free(path);
         return ERR_OK;
     }
@@ -254,21 +287,54 @@ static json_t *dataset_json(const struct phantom_job *job, json_t *phantom)
     return j;
 }
 
-/* Everything that can be refused before a file is made. */
-static enum err check_job(const struct phantom_job *job, const struct semi *semi)
+static enum err fits(const struct phantom_job *job, uint64_t need, const char *what)
 {
+    uint64_t have = job->memory ? job->memory : mem_available();
+
+    if (need <= have)
+        return ERR_OK;
+    return err_set(ERR_MEMORY,
+                   "%s needs %.2f GB of memory, %.2f GB may be used: raise --mem, or use fewer --threads, a "
+                   "greater spacing or thickness",
+                   what, (double)need / 1e9, (double)have / 1e9);
+}
+
+/* What a case takes: saving an image holds it in the file's axes, as a file and packed beside the scan. */
+static uint64_t bytes_of(const struct writer *w, const struct phantom_frame *f)
+{
+    uint64_t saving = 3 * sizeof(int16_t) * (uint64_t)(f->dims[0] * f->dims[1] * f->dims[2]);
+
+    return phantom_case_bytes(f) + saving + (w->semi ? semi_bytes(&w->semi->grid, w->semi->organs) : 0);
+}
+
+/* Everything that can be refused before a file is made. */
+static enum err check_job(struct writer *w)
+{
+    const struct phantom_job *job = w->job;
     struct lesion_odds odds = {0};
-    struct phantom_frame f;
 
     TRY(phantom_kinds(&odds, job->params.kinds));
-    if (semi)
-        return phantom_frame_of(&f, &semi->grid, &job->params);
     for (int64_t i = 0; i < job->count; i++) {
-        struct phantom_id id = {job->seed, job->first + i};
+        struct phantom_frame f;
 
-        TRY(phantom_frame_draw(&f, &id, job->preset, &job->params));
+        TRY(frame_of(&f, w, job->first + i));
+        TRY(fits(job, bytes_of(w, &f), "a case"));
+        w->total += PHANTOM_PHASES * f.dims[2];
     }
     return ERR_OK;
+}
+
+/* Whether the CT can be read at all is known from its header. */
+static enum err ct_fits(const struct phantom_job *job)
+{
+    struct nifti_options o = {.positions_matter = true};
+    struct volume *v;
+    uint64_t need;
+
+    TRY(nifti_load_grid(&v, job->from, &o, NULL));
+    need = semi_bytes(&v->grid, job->organs != NULL);
+    volume_free(v);
+    return fits(job, need, job->from);
 }
 
 static enum err open_source(struct writer *w)
@@ -280,32 +346,35 @@ static enum err open_source(struct writer *w)
         return err_set(ERR_USAGE, "--liver and --labels belong to a CT: name it with --from");
     if (w->job->from && !w->job->liver)
         return err_set(ERR_USAGE, "--from needs a liver mask: --liver MASK.nii.gz");
-    return w->job->from ? semi_open(&w->semi, &o) : ERR_OK;
+    if (!w->job->from)
+        return ERR_OK;
+    TRY(ct_fits(w->job));
+    return semi_open(&w->semi, &o);
 }
 
 static enum err write_all(struct writer *w)
 {
     enum err err = ERR_OK;
 
-    for (int64_t i = 0; i < w->job->count && !err; i++) {
+    for (int64_t i = 0; i < w->job->count && !err && !w->place.complete; i++) {
         err = w->job->stop && atomic_load(w->job->stop)
                   ? err_set(ERR_STOPPED, "stopped; the same command goes on")
                   : write_case(w, w->job->first + i);
     }
     if (!err)
-        progress_update(w->job->progress, "phantom", w->done, PHANTOM_PHASES * w->job->count, "%s", "");
+        progress_update(w->job->progress, "phantom", w->total, w->total, "%s", "");
     return err;
 }
 
 enum err phantom_write(const struct phantom_job *job)
 {
-    struct writer w = {.job = job};
+    struct writer w = {.job = job, .is_telling = ATOMIC_FLAG_INIT};
     json_t *what = NULL, *dataset = NULL;
     enum err err;
 
     json_setup();
     TRY_OR(done, open_source(&w));
-    TRY_OR(done, check_job(job, w.semi));
+    TRY_OR(done, check_job(&w));
     TRY_OR(done, describe(&what, job));
     dataset = dataset_json(job, what);
     w.c = mem_new(1, sizeof *w.c);

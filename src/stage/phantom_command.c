@@ -1,5 +1,6 @@
 /* d4m phantom: the verb. */
 #include "base/json.h"
+#include "base/str.h"
 #include "stage/phantom.h"
 #include <stdio.h>
 
@@ -57,13 +58,17 @@ static enum err read_params(struct phantom_params *p, const struct phantom_cfg *
 static enum err print(const struct cli *cli, const struct phantom_job *job)
 {
     long long tests = (long long)phantom_tests(job), training = (long long)job->count - tests;
+    char *truth;
     json_t *j;
     enum err err;
 
     if (!cli->common->json) {
-        printf("%s: %lld cases for training, %lld for testing, truth in %s/truth\n", job->out, training,
-               tests, job->out);
-        return ERR_OK;
+        truth = path_join(job->out, "truth");
+        if (truth)
+            printf("%s: %lld cases for training, %lld for testing, truth in %s\n", job->out, training, tests,
+                   truth);
+        mem_free(truth);
+        return truth ? ERR_OK : ERR_MEMORY;
     }
     j = json_pack("{s:o, s:I, s:I}", "folder", json_str(job->out), "training", (json_int_t)training,
                   "testing", (json_int_t)tests);
@@ -87,6 +92,7 @@ static enum err run(const struct cli *cli, const void *cfg)
                               .licence = c->licence,
                               .clean = c->clean,
                               .force = c->force,
+                              .memory = (uint64_t)cli->common->mem,
                               .stop = cli->stop,
                               .progress = cli->progress};
 

@@ -66,6 +66,8 @@ refuse 2 'spacing' --set spacing=0.1
 refuse 2 'thickness' --set thickness=.1
 refuse 2 'breth|unknown|no .*key' --set breth=2
 refuse 2 'count' --set count=21
+refuse 7 'needs .* GB of memory, .* GB may be used' --set spacing=0.5 --mem 90M
+expect 2 'empty path' "$d4m" phantom "" -n 1 --preset tiny
 expect 2 'not empty.*--force' "$d4m" phantom a -n 1 --preset tiny
 mkdir mine && echo hello >mine/notes.txt
 expect 2 'did not make' "$d4m" phantom mine -n 1 --preset tiny --force

@@ -396,6 +396,11 @@ static void grids_are_the_protocols(void **state)
     }
 }
 
+static void count(void *ctx, int64_t slices)
+{
+    atomic_fetch_add((atomic_long *)ctx, (long)slices);
+}
+
 static void stops_and_counts(void **state)
 {
     const struct body b = {.shape = BALL, .contrast = 70, .to = 40};
@@ -408,7 +413,8 @@ static void stops_and_counts(void **state)
                        .id = &id,
                        .phase = PHANTOM_NC,
                        .stop = &stop,
-                       .done = &done};
+                       .tick = count,
+                       .tick_ctx = &done};
     struct rendered out;
 
     (void)state;
