@@ -12,8 +12,11 @@ static const double liver_within = 0.3; /* mm that a lesion stays below the live
 static const double area_least = 12 /* mm2 */, diameter_least = 6 /* mm */, contrast_least = 10 /* HU */;
 static const double odds_small = 0.5, odds_faint = 0.3;
 
+static const double lesion_near = 1; /* mm from where it is meant to be drawn: every area begins there */
+
 enum { BACKGROUND, LIVER, TUMOUR };
-enum { TILE = 16 }; /* pixels; TILE * TILE fit a block */
+enum { UNMARKED, MARKED, NEAR }; /* by the pen */
+enum { TILE = 16 };              /* pixels; TILE * TILE fit a block */
 
 struct pen {
     const struct annotation *a;
@@ -144,10 +147,12 @@ static void draw_span(const struct pen *pen, struct span s, const double slice[2
     for (int i = 0; i < s.n; i++)
         p.z[i] = 0; /* the noise is the plane's own */
     noise_read(&a->texture->n10, &p, s.n, 1, (float)slice[0], wander);
-    for (int i = 0; i < s.n; i++)
-        mask[i] = fmax((double)d[i], (double)liver[i] + liver_within) - a->oversize -
-                      lesion_wander * (double)wander[i] - lesion_slip * slice[1] <
-                  0;
+    for (int i = 0; i < s.n; i++) {
+        double away = fmax((double)d[i], (double)liver[i] + liver_within);
+        double pen_at = away - a->oversize - lesion_wander * (double)wander[i] - lesion_slip * slice[1];
+
+        mask[i] = pen_at >= 0 ? UNMARKED : away < lesion_near + fmax(a->oversize, 0) ? NEAR : MARKED;
+    }
 }
 
 /* The chord of a row through the ball that the lesion may reach. */
@@ -169,16 +174,24 @@ static void lesion_row(const struct pen *pen, int64_t y, int64_t z, const double
     }
 }
 
-/* Drops areas that are too small and fills the holes of the others. */
+/* Drops areas that are too small or away from the lesion (where the pen's error alone made a mark), and fills
+ * the holes of the others. */
 static enum err tidy(uint8_t *mask, const int64_t dims[3], double pixel)
 {
     struct components c = {0};
+    bool *kept;
 
     TRY(components_find(&c, mask, dims, CORNERS));
-    for (int64_t i = 0; i < dims[0] * dims[1]; i++)
-        if ((double)c.size[c.label[i]] * pixel < area_least)
-            mask[i] = 0;
+    kept = mem_new((size_t)c.count + 1, sizeof *kept);
+    for (int64_t i = 0; i < dims[0] * dims[1] && kept; i++)
+        kept[c.label[i]] |= mask[i] == NEAR && (double)c.size[c.label[i]] * pixel >= area_least;
+    for (int64_t i = 0; i < dims[0] * dims[1] && kept; i++)
+        if (!kept[c.label[i]])
+            mask[i] = UNMARKED;
     components_free(&c);
+    if (!kept)
+        return ERR_MEMORY;
+    mem_free(kept);
     return morph_fill_holes(mask, dims);
 }
 
