@@ -1,6 +1,7 @@
 #include "phantom/body.h"
 #include "phantom/organs.h"
 #include "phantom/poly.h"
+#include <math.h>
 
 enum err texture_make(struct texture *out, const struct phantom_id *id)
 {
@@ -43,9 +44,9 @@ static void draw_bowel(struct body *b, struct rng r)
 
     for (int i = 0; i < BOWEL_LOOPS; i++) {
         struct bowel_loop *l = b->bowel + i;
-        static const double lo[3] = {-85, 5, -150}, hi[3] = {72, 78, -42}, half[3] = {16, 10, 7};
+        static const double lo[3] = {-85, 5, -150}, hi[3] = {72, 70, -42}, half[3] = {16, 10, 7};
         for (int k = 0; k < 3; k++)
-            l->centre[k] = (float)rng_between(&r, lo[k], hi[k]);
+            l->centre[k] = (float)(rng_between(&r, lo[k], hi[k]) * (k == 1 ? b->front : 1));
         for (int k = 0; k < 3; k++)
             l->half[k] = (float)(half[k] * rng_normal(&r));
         l->radius = (float)rng_between(&r, 10, 14);
@@ -61,7 +62,7 @@ static void draw_mesenteric(struct body *b, struct rng r)
     for (int i = 0; i < MESENTERIC_VESSELS; i++) {
         struct mesenteric *m = b->mesenteric + i;
         for (int k = 0; k < 3; k++)
-            m->centre[k] = (float)rng_between(&r, lo[k], hi[k]);
+            m->centre[k] = (float)(rng_between(&r, lo[k], hi[k]) * (k == 1 ? b->front : 1));
         for (int k = 0; k < 3; k++)
             m->half[k] = (float)(14 * rng_normal(&r));
         m->radius = (float)rng_between(&r, .9, 1.9);
@@ -77,12 +78,23 @@ static void seat_kidney(struct body *b, int side, double shift[3])
 
     v.n = 1;
     v.at.x[0] = (float)(side * 64 + shift[0]);
-    v.at.y[0] = (float)(-54 * b->half_depth / 110 - 25 + shift[1]);
+    v.at.y[0] = (float)(-49 * b->half_depth / 110 - 25 + shift[1]);
     v.at.z[0] = -54;
     body_view_reset(&v, b);
     deep = body_field(&v, FIELD_DEPTH)[0];
     wall = body_field(&v, FIELD_FAT0)[0] + body_field(&v, FIELD_MUSCLE0)[0];
     shift[1] += (double)poly_max(wall - 4 - deep, 0);
+}
+
+/* Beyond section 5: fat widens a body more than it narrows the cavity, and nobody is flatter than the liver
+ * and spine allow. front: how far from the axis the cavity ends in front, against 85 mm. */
+static void size_body(struct body *b)
+{
+    double more = .6 * (b->fat - 15);
+
+    b->half_width += more;
+    b->half_depth = fmax(b->half_depth + more, .64 * b->half_width);
+    b->front = fmin(fmax((b->half_depth - b->fat - 10) / 85, .75), 1.2);
 }
 
 void body_draw(struct body *out, const struct phantom_id *id, const struct texture *t,
@@ -95,6 +107,7 @@ void body_draw(struct body *out, const struct phantom_id *id, const struct textu
     out->half_depth = 110 * (1 + .06 * rng_normal(&r));
     out->fat = exp(log(15) + .35 * rng_normal(&r));
     out->fat = out->fat < 5 ? 5 : out->fat > 40 ? 40 : out->fat;
+    size_body(out);
     for (int i = 0; i < 3; i++)
         out->liver[i] = 1 + .04 * rng_normal(&r);
     for (int i = 0; i < ORGAN_SHIFTS; i++)

@@ -24,6 +24,7 @@ struct body {
     double scale;                  /* k: an organ at x is k times the unit patient's at x/k */
     double half_width, half_depth; /* a, b of the outline, mm (unit patient) */
     double fat;                    /* F, mm */
+    double front;                  /* how deep the cavity is in front of the axis, against 85 mm */
     double liver[3];               /* k0, k1, k2 */
     double shift[ORGAN_SHIFTS][3]; /* s_i */
     enum stomach stomach;

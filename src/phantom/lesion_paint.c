@@ -48,15 +48,32 @@ static float noise_scale(const struct lesion *l)
     return (float)(20 / fmax(l->diameter, 8));
 }
 
+/* N10 at the scale of the lesion's diameter, in a place of its own: the three offsets are its axes'. (One
+ * offset for all axes would put all lesions on one line through the lattice, some of them side by side.) */
+static void read_own(const struct lesion *l, const struct noise *z, const struct points *q, int n,
+                     float scale, float *out)
+{
+    const float nodes = scale * noise_scale(l), mm = z->step / nodes;
+    const float x = mm * (float)l->offset[0], y = mm * (float)l->offset[1], w = mm * (float)l->offset[2];
+    struct points own = {0};
+
+    for (int i = 0; i < n; i++) {
+        own.x[i] = q->x[i] + x;
+        own.y[i] = q->y[i] + y;
+        own.z[i] = q->z[i] + w;
+    }
+    noise_read(z, &own, n, nodes, 0, out);
+}
+
 /* Adds the bumps to the ellipsoid's distance; q are offsets from its centre. */
 static void add_bumps(const struct lesion *l, const struct texture *t, const struct points *q, int n,
                       float *d)
 {
-    const float size = bump_size(l), scale = noise_scale(l);
+    const float size = bump_size(l);
     float coarse[BLOCK_MAX], fine[BLOCK_MAX];
 
-    noise_read(&t->n10, q, n, coarse_bumps * scale, (float)l->offset[0], coarse);
-    noise_read(&t->n10, q, n, fine_bumps * scale, (float)l->offset[1], fine);
+    read_own(l, &t->n10, q, n, coarse_bumps, coarse);
+    read_own(l, &t->n10, q, n, fine_bumps, fine);
     for (int i = 0; i < n; i++)
         d[i] -= size * clamp(0.8f * coarse[i] + 0.35f * fine[i], -bump_most, bump_most);
 }
@@ -164,7 +181,7 @@ static void paint_base(struct inside *s, const struct texture *t, float liver)
     float fine[BLOCK_MAX];
 
     noise_read(&t->n4, &s->p, s->n, 1, (float)s->lesion->offset[2], fine);
-    noise_read(&t->n10, &s->q, s->n, patches * noise_scale(s->lesion), (float)s->lesion->offset[0], s->m);
+    read_own(s->lesion, &t->n10, &s->q, s->n, patches, s->m);
     for (int i = 0; i < s->n; i++)
         s->hu[i] = mean + amplitude * fine[i] + mottle * s->m[i];
 }
@@ -300,7 +317,7 @@ static void read_rays(const struct inside *s, const struct texture *t, float *ou
         ray.y[i] *= k;
         ray.z[i] *= k;
     }
-    noise_read(&t->n10, &ray, s->n, patches * noise_scale(s->lesion), (float)s->lesion->offset[0], out);
+    read_own(s->lesion, &t->n10, &ray, s->n, patches, out);
 }
 
 /* A central scar with arms, thin walls that run outwards. */

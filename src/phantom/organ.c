@@ -15,6 +15,7 @@ static struct ellipsoid ellipsoid_of(const struct part *p, const struct body *b)
             e.axes[k] *= (float)b->liver[p->stretch[k] - 1];
     }
     e.centre[1] += p->spine * (float)(-50 * b->half_depth / 110);
+    e.centre[1] *= p->front ? (float)b->front : 1;
     return e;
 }
 
@@ -25,6 +26,8 @@ static void chain_of(const struct part *p, const struct body *b, struct bead out
         out[i] = p->chain[i];
         for (int k = 0; k < 3 && p->shift; k++)
             out[i].at[k] += (float)b->shift[p->shift - 1][k];
+        if (p->front)
+            out[i].at[1] *= (float)b->front;
         if (p->vessel)
             out[i].radius /= (float)b->scale;
     }

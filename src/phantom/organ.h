@@ -47,6 +47,7 @@ struct part {
     enum part_shift shift;
     uint8_t stretch[3]; /* 1 + which of the liver's k: factor of an axis */
     float spine;        /* of y_b: added to the centre's y */
+    bool front;         /* y grows with the cavity: what lies behind the front wall */
     bool vessel;        /* radii are millimetres at any scale */
     bool both;          /* on both sides: given for the right one */
     bool wall;          /* seen in the wall's layer */

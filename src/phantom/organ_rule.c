@@ -45,12 +45,15 @@ void organ_pyramids(const struct part *p, struct view *v, float *d)
         d[i] = 4 * (-.25f - d[i]);
 }
 
+/* A bent wedge. (Section 5 has a plane slit 3.2 mm wide: a ruler's mark.) */
 void organ_ligament(const struct part *p, struct view *v, float *d)
 {
+    const float *n24 = body_field(v, FIELD_N24);
+
     (void)p;
     for (int i = 0; i < v->n; i++) {
         float x = v->at.x[i], y = v->at.y[i], z = v->at.z[i];
-        float slit = fabsf(x + 6 + .1f * (y - 60)) - 1.6f;
+        float slit = fabsf(x + 6 + .1f * (y - 60) + 4 * n24[i]) - poly_clamp(.06f * (y - 34), .2f, 3);
         d[i] = poly_max(slit, poly_max(34 - y, z - 26 - .35f * (y - 60)));
     }
 }
@@ -77,16 +80,25 @@ void organ_marrow(const struct paint *p, const struct organ *o, const float *d, 
     }
 }
 
+/* Where two fields vanish together, a curve: what a vessel along it adds. a, b: mm from each one's surface.
+ */
+static float tube(float a, float b, float radius)
+{
+    return 400 * radius * poly_clamp(radius - sqrtf(a * a + b * b), 0, .7f);
+}
+
+/* Section 5 has spots of N4 here, which are flat lozenges in a lung window. */
 void organ_lung_vessels(const struct paint *p, const struct organ *o, const float *d, float *hu)
 {
     struct view *v = p->layers.organ;
+    const float *n24 = body_field(v, FIELD_N24), *n10 = body_field(v, FIELD_N10);
     float n4[BLOCK_MAX];
 
     (void)o;
     (void)d;
     noise_read(&v->body->texture->n4, &v->at, p->n, .8f, 0, n4);
     for (int i = 0; i < p->n; i++)
-        hu[i] += 500 * poly_clamp((n4[i] - 1.7f) / .4f, 0, 1);
+        hu[i] += tube(14 * n10[i], 34 * n24[i], 2.8f) + tube(14 * n10[i], 6 * n4[i], 1.7f);
 }
 
 /* A quarter finer and more broken than section 5 has them (.20x + .16y + 2.6 N24 + 1.5 N10, 19 HU): those
@@ -108,7 +120,8 @@ void organ_meal(const struct paint *p, const struct organ *o, const float *d, fl
     static const float plain[] = {[STOMACH_WATER] = 6, [STOMACH_FOOD] = 32, [STOMACH_GAS] = 12};
     struct view *v = p->layers.organ;
     const struct body *b = &p->scene->body;
-    float content = plain[b->stomach] + (b->oral ? 180.f : 0.f), level = b->stomach == STOMACH_GAS ? 34 : 64;
+    float content = plain[b->stomach] + (b->oral ? 180.f : 0.f),
+          level = (b->stomach == STOMACH_GAS ? 34 : 64) * (float)b->front;
     const float *y = p->layers.wall->at.y, *n4 = b->stomach == STOMACH_FOOD ? body_field(v, FIELD_N4) : NULL;
 
     (void)o;
@@ -124,10 +137,11 @@ void organ_meal(const struct paint *p, const struct organ *o, const float *d, fl
 void organ_colon_gas(const struct paint *p, const struct organ *o, const float *d, float *hu)
 {
     const float *y = p->layers.wall->at.y, *n24 = body_field(p->layers.organ, FIELD_N24);
+    float level = o->hu.level * (float)p->scene->body.front;
 
     (void)d;
     for (int i = 0; i < p->n; i++)
-        hu[i] = y[i] > o->hu.level + 10 * n24[i] ? -940 : hu[i];
+        hu[i] = y[i] > level + 10 * n24[i] ? -940 : hu[i];
 }
 
 void organ_parenchyma(const struct paint *p, const struct organ *o, const float *d, float *hu)

@@ -44,7 +44,7 @@ static const struct part spinous[] = {
     END,
 };
 static const struct part transverse[] = {
-    {PART_IS, 0, TURNED(27, -22, 0, 19, 5, SHAPE_LONG, .35f, 0), .spine = 1, .both = true, .wall = true},
+    {PART_IS, 0, TURNED(26, -22, 0, 17, 4.2f, SHAPE_LONG, .35f, 0), .spine = 1, .both = true, .wall = true},
     {PART_INTER, 0, FUNCTION(organ_part_of_vertebra, 2, 8), .wall = true},
     END,
 };
@@ -81,24 +81,26 @@ static const struct part spleen[] = {
 static const struct bead antrum[] = {
     {{-58, 42, -12}, 28}, {{-28, 56, -36}, 24}, {{12, 48, -32}, 20}, {{34, 32, -24}, 13}};
 static const struct part stomach[] = {
-    {PART_IS, 0, ELL(-62, 32, 20, 44, 40, 50), .shift = SHIFT_STOMACH},
-    {PART_UNION, 14, CHAIN(antrum)},
+    {PART_IS, 0, ELL(-62, 32, 20, 44, 40, 50), .shift = SHIFT_STOMACH, .front = true},
+    {PART_UNION, 14, CHAIN(antrum), .front = true},
     {PART_ADD, 1.5f, FUNCTION(organ_food, .4f)},
     {PART_INTER, 5, FIELD(CAVITY), .add = 2.5f},
     END,
 };
-static const struct bead colon_r[] = {{{92, 2, -160}, 22}, {{98, 18, -92}, 24},  {{80, 58, -70}, 20},
-                                      {{20, 84, -72}, 17}, {{-50, 80, -62}, 17}, {{-104, 40, -26}, 19}};
+/* The transverse colon lies 22 mm further back than in section 5, where the front wall takes its upper half
+ * and leaves air that seems free, so 24 mm lower, and over the loops of the small bowel. */
+static const struct bead colon_r[] = {{{92, 2, -160}, 22}, {{98, 18, -92}, 24},  {{80, 52, -76}, 20},
+                                      {{20, 60, -100}, 17}, {{-50, 60, -86}, 17}, {{-104, 40, -26}, 19}};
 static const struct bead colon_l[] = {{{-104, 40, -26}, 18}, {{-118, 0, -60}, 16}, {{-112, -8, -160}, 15}};
 static const struct part ascending[] = {
-    {PART_IS, 0, CHAIN(colon_r)},
+    {PART_IS, 0, CHAIN(colon_r), .front = true},
     {PART_ADD, 2.6f, FUNCTION(organ_haustra, 0)},
     {PART_ADD, 1, FIELD(N10)},
     {PART_INTER, 5, FIELD(CAVITY), .add = 3, .wall = true},
     END,
 };
 static const struct part descending[] = {
-    {PART_IS, 0, CHAIN(colon_l)},
+    {PART_IS, 0, CHAIN(colon_l), .front = true},
     {PART_ADD, 2.6f, FUNCTION(organ_haustra, 0)},
     {PART_ADD, 1, FIELD(N10)},
     {PART_INTER, 5, FIELD(CAVITY), .add = 3, .wall = true},
@@ -107,11 +109,11 @@ static const struct part descending[] = {
 
 /* ---- 10, 11: kidneys, pancreas, duodenum, adrenals ---- */
 
-/* Beyond section 5, kidneys keep to the spine in flat and deep patients (y -54 where the body's half depth is
+/* Beyond section 5, kidneys keep to the spine in flat and deep patients (y -49 where the body's half depth is
  * 110 mm) and end at the back's muscle: the ribs would cut into them, which stay where they are when organs
  * move. */
-#define KIDNEY_R TURNED(64, 0, -62, 28, 25, 56, -.45f, .16f), .spine = 1.08f, .shift = SHIFT_KIDNEY_R
-#define KIDNEY_L TURNED(-62, 0, -46, 28, 25, 56, .45f, -.16f), .spine = 1.08f, .shift = SHIFT_KIDNEY_L
+#define KIDNEY_R TURNED(64, 0, -62, 28, 25, 56, -.45f, .16f), .spine = .98f, .shift = SHIFT_KIDNEY_R
+#define KIDNEY_L TURNED(-62, 0, -46, 28, 25, 56, .45f, -.16f), .spine = .98f, .shift = SHIFT_KIDNEY_L
 #define KIDNEY_SURFACE                                                                                       \
     {PART_ADD, .5f, FIELD(N10)},                                                                             \
     {                                                                                                        \
@@ -127,10 +129,16 @@ static const struct part kidney_r[] = {{PART_IS, 0, KIDNEY_R}, KIDNEY_SURFACE, E
 static const struct part kidney_l[] = {{PART_IS, 0, KIDNEY_L}, KIDNEY_SURFACE, END};
 static const struct part medulla_r[] = {MEDULLA(kidney_r), END};
 static const struct part medulla_l[] = {MEDULLA(kidney_l), END};
+/* Uneven, beyond section 5: a smooth one is an eye. */
+#define SINUS_SURFACE                                                                                        \
+    {PART_ADD, 2.2f, FIELD(N10)},                                                                            \
+    {                                                                                                        \
+        PART_ADD, 1.8f, FIELD(N4)                                                                            \
+    }
 static const struct part sinus_r[] = {
-    {PART_IS, 0, ELL(47, 0, -62, 16, 12, 30), .spine = .96f, .shift = SHIFT_KIDNEY_R}, END};
+    {PART_IS, 0, ELL(47, 0, -62, 16, 12, 30), .spine = .86f, .shift = SHIFT_KIDNEY_R}, SINUS_SURFACE, END};
 static const struct part sinus_l[] = {
-    {PART_IS, 0, ELL(-47, 0, -46, 16, 12, 30), .spine = .96f, .shift = SHIFT_KIDNEY_L}, END};
+    {PART_IS, 0, ELL(-47, 0, -46, 16, 12, 30), .spine = .86f, .shift = SHIFT_KIDNEY_L}, SINUS_SURFACE, END};
 static const struct bead head_to_tail[] = {
     {{36, 10, -30}, 15}, {{20, 22, -12}, 12}, {{-4, 26, -2}, 10}, {{-40, 10, 10}, 11}, {{-78, -14, 20}, 10}};
 static const struct part pancreas[] = {
@@ -156,7 +164,7 @@ static const struct part gallbladder[] = {
     {PART_UNION, 8, CHAIN(neck)},
     END,
 };
-static const struct bead porta[] = {{{12, 12, -14}, 13}, {{26, 12, 6}, 10}, {{36, 16, 15}, 6}};
+static const struct bead porta[] = {{{12, 12, -14}, 13}, {{26, 12, 6}, 8}, {{36, 16, 15}, 4}};
 const struct part organ_liver[] = {
     {PART_IS, 0, ELL(82, -4, 6, 76, 96, 94), .stretch = {1, 0, 3}},                     /* right lobe */
     {PART_UNION, 18, TURNED(4, 50, 36, 92, 44, 40, -.16f, .06f), .stretch = {1, 0, 0}}, /* left lobe */
@@ -263,11 +271,11 @@ const struct organ organs[] = {
     /*  8 */ {.paint = scene_mesenteric},
              {stomach, 0,    PHANTOM_STOMACH, .9f, .hu = {MIX(WALL, 1)}},
              {stomach, 4.2f, PHANTOM_STOMACH, .9f, .hu = {.more = organ_meal}},
-    /*  9 */ {ascending,  0,    PHANTOM_BODY, .9f, .hu = {MIX(WALL, 1)}},
+    /*  9 */ {.paint = scene_bowel},
+             {ascending,  0,    PHANTOM_BODY, .9f, .hu = {MIX(WALL, 1)}},
              {ascending,  2.6f, PHANTOM_BODY, .9f, .hu = {40, .n4 = 45, .more = organ_colon_gas, .level = 60}},
              {descending, 0,    PHANTOM_BODY, .9f, .hu = {MIX(WALL, 1)}},
              {descending, 2.6f, PHANTOM_BODY, .9f, .hu = {40, .n4 = 45, .more = organ_colon_gas, .level = 20}},
-             {.paint = scene_bowel},
     /* 10 */ {kidney_r,  0, PHANTOM_KIDNEY_R, .9f, .hu = {MIX(CORTEX, 1)}},
              {medulla_r, 0, 0, 1.2f, .hu = {MIX(MEDULLA, 1)}},
              {sinus_r,   0, 0, 1,    .hu = {25, MIX(FAT, 1)}},

@@ -300,6 +300,13 @@ void scene_lesions(struct paint *p)
 
 /* ---- ribs, over everything: the wall's layer may not be overdrawn ---- */
 
+/* Where the lower ribs end and their cartilage runs up to the sternum. Beyond section 5, as are cartilage and
+ * sternum: its ribs go on down to the navel. */
+static float costal_margin(float phi)
+{
+    return -150 + 200 * poly_clamp((phi - 1.6f) / 1.5f, 0, 1);
+}
+
 /* Twelve a side, 34 mm apart, each coming down to the front. The nearest in height is the nearest. */
 static void ribs_distance(struct view *v, float *d)
 {
@@ -310,36 +317,80 @@ static void ribs_distance(struct view *v, float *d)
     for (int i = 0; i < v->n; i++) {
         float s = poly_sin(.41f * phi[i]), top = 274 - 236 * s * s; /* 1 - cos .82 phi = 2 sin^2 .41 phi */
         float k = poly_clamp(floorf((top - v->at.z[i]) / 34 + .5f), 0, 11);
-        float end = poly_min(2.85f, k < 6.5f ? 2.85f : 2.35f - .28f * (k - 7));
+        float end = k < 6.5f ? 3.05f : 2.35f - .28f * (k - 7), below = costal_margin(phi[i]) - v->at.z[i];
         float u = (t[i] - fat[i] - .6f * muscle[i] - .6f * n24[i]) / 3.6f,
               w = (v->at.z[i] - top + 34 * k) / 6.6f;
-        float own = (sqrtf(u * u + w * w) - 1) * 3.6f;
+        float own = poly_max((sqrtf(u * u + w * w) - 1) * 3.6f, .6f * below);
         d[i] = poly_max(own, poly_max((phi[i] - end) * 120, (.22f - phi[i]) * 100));
+    }
+}
+
+/* In front ribs are cartilage, and a bar of it follows the margin. d: of the ribs, then of those of bone. */
+static void cartilage_distance(struct view *v, float *d, float *cartilage)
+{
+    const float *t = body_field(v, FIELD_DEPTH), *phi = body_field(v, FIELD_ANGLE),
+                *n24 = body_field(v, FIELD_N24);
+    const float *fat = body_field(v, FIELD_FAT), *muscle = body_field(v, FIELD_MUSCLE);
+
+    for (int i = 0; i < v->n; i++) {
+        float front = (phi[i] - 2.4f - .05f * n24[i]) * 110;
+        float u = (t[i] - fat[i] - .55f * muscle[i] - .6f * n24[i]) / 4.4f,
+              w = (v->at.z[i] - costal_margin(phi[i])) / 14;
+        float bar = poly_max((sqrtf(u * u + w * w) - 1) * 4.4f, (1.85f - phi[i]) * 110);
+        cartilage[i] = poly_min(poly_max(d[i], -front), bar);
+        d[i] = poly_max(d[i], front);
+    }
+}
+
+/* The sternum with its xiphoid: a plate from z 24 on, 34 mm wide above z 60. */
+static void sternum_distance(struct view *v, float *d)
+{
+    const float *t = body_field(v, FIELD_DEPTH), *phi = body_field(v, FIELD_ANGLE);
+    const float *fat = body_field(v, FIELD_FAT), *muscle = body_field(v, FIELD_MUSCLE);
+
+    for (int i = 0; i < v->n; i++) {
+        float z = v->at.z[i], wide = 5 + 12 * poly_clamp((z - 30) / 30, 0, 1);
+        float u = (t[i] - fat[i] - .5f * muscle[i]) / 4.6f, w = v->at.x[i] / wide;
+        float own = (sqrtf(u * u + w * w) - 1) * 4.6f;
+        d[i] = poly_max(own, poly_max(24 - z, (2.5f - phi[i]) * 100));
     }
 }
 
 /* They lie at t_f + .6 t_m, so .4 t_m inside of the cavity's surface and .6 t_m under the fat. */
 static bool ribs_near(struct view *v, float width)
 {
-    float reach = 3.6f + width + .6f * NOISE_MOST;
+    float reach = 4.6f + width + .6f * NOISE_MOST;
 
     return body_cavity_most(v) > -reach &&
            shape_range(body_field(v, FIELD_DEPTH), v->n).hi >
                shape_range(body_field(v, FIELD_FAT0), v->n).lo - 1.5f * NOISE_MOST - reach;
 }
 
+/* shell, marrow: HU of bone of the usual quality */
+static void paint_bone(struct paint *p, const float *d, float width, float shell, float marrow)
+{
+    float bone = (float)p->scene->tissues.bone, hu[BLOCK_MAX];
+
+    for (int i = 0; i < p->n; i++)
+        hu[i] = (d[i] > -1.3f ? shell : marrow) * bone;
+    scene_blend(p, d, 0, width, hu);
+    scene_label(p, d, 0, PHANTOM_BONE);
+}
+
 void scene_ribs(struct paint *p)
 {
     struct view *v = p->layers.wall;
-    float width = scene_edge(p, .8f), bone = (float)p->scene->tissues.bone, d[BLOCK_MAX], hu[BLOCK_MAX];
+    float width = scene_edge(p, .8f), d[BLOCK_MAX], other[BLOCK_MAX];
 
     if (!p->layers.all && !ribs_near(v, width))
         return;
     ribs_distance(v, d);
-    if (!p->layers.all && shape_range(d, p->n).lo > width)
-        return;
-    for (int i = 0; i < p->n; i++)
-        hu[i] = d[i] > -1.3f ? 520 * bone : 190 * bone;
-    scene_blend(p, d, 0, width, hu);
-    scene_label(p, d, 0, PHANTOM_BONE);
+    if (p->layers.all || shape_range(body_field(v, FIELD_ANGLE), v->n).hi > 1.8f) {
+        cartilage_distance(v, d, other);
+        paint_plain(p, other, .8f, 120, PHANTOM_BODY);
+        sternum_distance(v, other);
+        paint_bone(p, other, width, 330, 120);
+    }
+    if (p->layers.all || shape_range(d, p->n).lo <= width)
+        paint_bone(p, d, width, 520, 150);
 }
