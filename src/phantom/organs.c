@@ -78,18 +78,22 @@ static const struct part spleen[] = {
     {PART_ADD, .8f, FIELD(N24)},
     END,
 };
+static const struct bead head_to_tail[] = {
+    {{36, 10, -30}, 15}, {{20, 22, -12}, 12}, {{-4, 26, -2}, 10}, {{-40, 10, 10}, 11}, {{-78, -14, 20}, 10}};
 static const struct bead antrum[] = {
     {{-58, 42, -12}, 28}, {{-28, 56, -36}, 24}, {{12, 48, -32}, 20}, {{34, 32, -24}, 13}};
 static const struct part stomach[] = {
     {PART_IS, 0, ELL(-62, 32, 20, 44, 40, 50), .shift = SHIFT_STOMACH, .front = true},
     {PART_UNION, 14, CHAIN(antrum), .front = true},
+    /* beyond section 5: it lies before the pancreas, whose vessels would end in the meal */
+    {PART_SUB, 6, CHAIN(head_to_tail), .add = -5, .shift = SHIFT_PANCREAS},
     {PART_ADD, 1.5f, FUNCTION(organ_food, .4f)},
     {PART_INTER, 5, FIELD(CAVITY), .add = 2.5f},
     END,
 };
 /* The transverse colon lies 22 mm further back than in section 5, where the front wall takes its upper half
  * and leaves air that seems free, so 24 mm lower, and over the loops of the small bowel. */
-static const struct bead colon_r[] = {{{92, 2, -160}, 22}, {{98, 18, -92}, 24},  {{80, 52, -76}, 20},
+static const struct bead colon_r[] = {{{92, 2, -160}, 22},  {{98, 18, -92}, 24},  {{80, 52, -76}, 20},
                                       {{20, 60, -100}, 17}, {{-50, 60, -86}, 17}, {{-104, 40, -26}, 19}};
 static const struct bead colon_l[] = {{{-104, 40, -26}, 18}, {{-118, 0, -60}, 16}, {{-112, -8, -160}, 15}};
 static const struct part ascending[] = {
@@ -139,8 +143,6 @@ static const struct part sinus_r[] = {
     {PART_IS, 0, ELL(47, 0, -62, 16, 12, 30), .spine = .86f, .shift = SHIFT_KIDNEY_R}, SINUS_SURFACE, END};
 static const struct part sinus_l[] = {
     {PART_IS, 0, ELL(-47, 0, -46, 16, 12, 30), .spine = .86f, .shift = SHIFT_KIDNEY_L}, SINUS_SURFACE, END};
-static const struct bead head_to_tail[] = {
-    {{36, 10, -30}, 15}, {{20, 22, -12}, 12}, {{-4, 26, -2}, 10}, {{-40, 10, 10}, 11}, {{-78, -14, 20}, 10}};
 static const struct part pancreas[] = {
     {PART_IS, 0, CHAIN(head_to_tail), .shift = SHIFT_PANCREAS},
     {PART_ADD, 2.4f, FIELD(N10)},
