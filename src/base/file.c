@@ -111,7 +111,7 @@ static enum err write_failed(const char *path, int error)
     if (error == ENOSPC || error == EDQUOT)
         return err_set(ERR_MEMORY, "%s: cannot be written: %s; free some space or write elsewhere", path,
                        strerror(error));
-    return err_set(ERR_OUTPUT, "%s: cannot be written: %s; choose another place with -o", path,
+    return err_set(ERR_OUTPUT, "%s: cannot be written: %s; choose another place", path,
                    strerror(error));
 }
 

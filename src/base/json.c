@@ -381,7 +381,10 @@ json_t *json_numbers(const double *v, int n)
     json_t *a = json_array();
 
     for (int i = 0; a && i < n; i++)
-        json_array_append_new(a, json_number(v[i]));
+        if (json_array_append_new(a, json_number(v[i]))) {
+            json_decref(a);
+            return NULL;
+        }
     return a;
 }
 

@@ -20,7 +20,7 @@ MUST_USE enum err json_print(const json_t *j);  /* one line on stdout; NULL is e
 json_t *json_str(const char *s); /* new reference: what is no UTF-8 in s (a path has any bytes) as
                                     U+FFFD; null for NULL; NULL on exhaustion */
 json_t *json_number(double v);   /* new reference: a real, or null if v is not finite */
-json_t *json_numbers(const double *v, int n); /* new reference: an array of them */
+json_t *json_numbers(const double *v, int n); /* new reference: an array of them; NULL on exhaustion */
 
 /* Typed access to object members; `what` is the file (or dotted path) for messages. A missing key is
  * ERR_INPUT. */

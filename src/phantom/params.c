@@ -69,19 +69,21 @@ static void draw_real(struct phantom_frame *f, const struct phantom_id *id, doub
     f->scale = 1 + 0.05 * rng_normal(&size);
 }
 
-static enum err check_real(double v, double least, const char *key)
+/* unset: the value that leaves it to the preset or the case */
+static enum err check_real(double v, double least, int unset, const char *key)
 {
-    if (v != 0 && v != PHANTOM_DRAWN && v < least)
-        return err_set(ERR_USAGE, "%s %g is below %g: give more, or leave it to the preset", key, v, least);
+    if (v != unset && v < least)
+        return err_set(ERR_USAGE, "%s: expected a number from %g on, or %d to leave it open; got %g", key,
+                       least, unset, v);
     return ERR_OK;
 }
 
 static enum err check_params(const struct phantom_params *p)
 {
-    TRY(check_real(p->spacing, 0.4, "spacing"));
-    TRY(check_real(p->thickness, 0.5, "thickness"));
-    TRY(check_real(p->noise, 0, "noise"));
-    return check_real(p->fpeak, 0.05, "fpeak");
+    TRY(check_real(p->spacing, 0.4, 0, "spacing"));
+    TRY(check_real(p->thickness, 0.5, 0, "thickness"));
+    TRY(check_real(p->noise, 0, PHANTOM_DRAWN, "noise"));
+    return check_real(p->fpeak, 0.05, PHANTOM_DRAWN, "fpeak");
 }
 
 /* The grid with the pixels and slices that are asked for: `length` mm of slices, and the field of view of f

@@ -8,8 +8,9 @@
 #include <math.h>
 #include <string.h>
 
-static const double liver_least = 200 /* ml */, liver_core = 3 /* mm */, liver_margin = 40,
-                    tumour_margin = 40;
+static const double liver_least = 200, liver_most = 8000; /* ml */
+static const double liver_core = 3 /* mm */, liver_margin = 40, tumour_margin = 40;
+static const double liver_hu[2] = {-100, 350};        /* from fat to arterial, with room */
 static const double procedural_liver[3] = {40, 0, 0}; /* mm: the middle of a procedural patient's liver */
 static const double skin_step = 4;                    /* mm */
 enum { AIR = -500, SKIN = -300 };                     /* HU */
@@ -29,7 +30,7 @@ static void files_free(struct files *f)
 
 static enum err load(struct volume **out, const char *path, bool hu)
 {
-    struct nifti_options o = {.positions_matter = true};
+    struct nifti_options o = {.positions_matter = true, .map = hu ? NULL : "255=1"};
     struct volume *v = NULL;
     enum err err;
 
@@ -66,21 +67,30 @@ static double voxel_ml(const struct grid *g)
 /* A mask without label 1 is liver all over. */
 static enum err measure_liver(struct semi *s, struct files *f)
 {
-    int64_t n = grid_count(&s->grid), set = 0, ones = 0, inside = 0;
+    int64_t n = grid_count(&s->grid), set = 0, ones = 0, others = 0, inside = 0;
     const int16_t *hu = f->ct->data;
     uint8_t *mask = f->mask->data;
 
     for (int64_t i = 0; i < n; i++) {
         set += mask[i] != 0;
         ones += mask[i] == 1;
+        others += mask[i] > 2;
         inside += mask[i] && hu[i] > AIR;
     }
     if (!set)
         return err_set(ERR_INPUT, "%s is empty: no voxel is liver", f->o->liver);
+    if (ones && others)
+        return err_set(ERR_INPUT,
+                       "%s has more than liver (1) and tumour (2); give a mask of the liver, and organs with "
+                       "--labels",
+                       f->o->liver);
     s->liver_ml = (double)inside * voxel_ml(&s->grid);
     if (s->liver_ml < liver_least)
         return err_set(ERR_INPUT, "%s has %.0f ml of liver inside %s; a case needs %.0f ml", f->o->liver,
                        s->liver_ml, f->o->ct, liver_least);
+    if (s->liver_ml > liver_most)
+        return err_set(ERR_INPUT, "%s has %.0f ml: no liver is so large; give a mask of the liver alone",
+                       f->o->liver, s->liver_ml);
     for (int64_t i = 0; i < n && !ones; i++)
         mask[i] = mask[i] != 0;
     return ERR_OK;
@@ -122,6 +132,9 @@ static enum err measure_hu(struct semi *s, const struct files *f)
     err = h->count ? ERR_OK : err_set(ERR_INPUT, "%s: the liver is nowhere 3 mm deep", f->o->liver);
     s->liver_hu = histogram_quantile(h, 0.5);
     mem_free(h);
+    if (!err && !(s->liver_hu >= liver_hu[0] && s->liver_hu <= liver_hu[1]))
+        err =
+            err_set(ERR_INPUT, "%s: the liver measures %.0f, which is no liver in HU", f->o->ct, s->liver_hu);
     return err;
 }
 

@@ -13,7 +13,7 @@
 #include "phantom/tissue.h"
 
 struct semi_options {
-    const char *ct, *liver; /* files; the mask: 1 or any other number liver, 2 tumours that stay */
+    const char *ct, *liver; /* files; the mask: 1 liver, 2 tumours that stay; without a 1 all is liver */
     const char *organs;     /* TotalSegmentator's numbers (v2, task `total`), or NULL */
     int phase;              /* of ct */
 };

@@ -267,19 +267,15 @@ static bool add_source(json_t *dataset, const struct phantom_job *job)
 
 static json_t *dataset_json(const struct phantom_job *job, json_t *phantom)
 {
-    json_t *phases = json_object(), *j;
+    const char *const *phase = phantom_phase_names;
+    json_t *j;
 
-    for (int p = 0; p < PHANTOM_PHASES; p++) {
-        char number[16];
-
-        snprintf(number, sizeof number, "%d", p);
-        json_object_set_new(phases, number, json_string(phantom_phase_names[p]));
-    }
-    j = json_pack("{s:{s:s, s:s, s:s, s:s}, s:s, s:s, s:{s:i, s:i, s:i}, s:s, s:I, s:O, s:o}",
-                  "channel_names", "0", "CT", "1", "CT", "2", "CT", "3", "CT", "description",
-                  job->from ? semi_real : painted, "file_ending", ".nii.gz", "labels", "background", 0,
-                  "liver", 1, "tumour", 2, "name", "phantom", "numTraining",
-                  (json_int_t)(job->count - phantom_tests(job)), "phantom", phantom, "phase_names", phases);
+    j = json_pack(
+        "{s:{s:s, s:s, s:s, s:s}, s:s, s:s, s:{s:i, s:i, s:i}, s:s, s:I, s:O, s:{s:s, s:s, s:s, s:s}}",
+        "channel_names", "0", "CT", "1", "CT", "2", "CT", "3", "CT", "description",
+        job->from ? semi_real : painted, "file_ending", ".nii.gz", "labels", "background", 0, "liver", 1,
+        "tumour", 2, "name", "phantom", "numTraining", (json_int_t)(job->count - phantom_tests(job)),
+        "phantom", phantom, "phase_names", "0", phase[0], "1", phase[1], "2", phase[2], "3", phase[3]);
     if (j && job->from && !add_source(j, job)) {
         json_decref(j);
         return NULL;
@@ -342,8 +338,8 @@ static enum err open_source(struct writer *w)
     struct semi_options o = {
         .ct = w->job->from, .liver = w->job->liver, .organs = w->job->organs, .phase = w->job->from_phase};
 
-    if (!w->job->from && (w->job->liver || w->job->organs))
-        return err_set(ERR_USAGE, "--liver and --labels belong to a CT: name it with --from");
+    if (!w->job->from && (w->job->liver || w->job->organs || w->job->licence))
+        return err_set(ERR_USAGE, "--liver, --labels and --licence belong to a CT: name it with --from");
     if (w->job->from && !w->job->liver)
         return err_set(ERR_USAGE, "--from needs a liver mask: --liver MASK.nii.gz");
     if (!w->job->from)
@@ -357,10 +353,10 @@ static enum err write_all(struct writer *w)
     enum err err = ERR_OK;
 
     for (int64_t i = 0; i < w->job->count && !err && !w->place.complete; i++) {
-        err = w->job->stop && atomic_load(w->job->stop)
-                  ? err_set(ERR_STOPPED, "stopped; the same command goes on")
-                  : write_case(w, w->job->first + i);
+        err = w->job->stop && atomic_load(w->job->stop) ? ERR_STOPPED : write_case(w, w->job->first + i);
     }
+    if (err == ERR_STOPPED)
+        return err_set(err, "stopped; finished cases are kept, and the same command goes on");
     if (!err)
         progress_update(w->job->progress, "phantom", w->total, w->total, "%s", "");
     return err;

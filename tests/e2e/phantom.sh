@@ -63,6 +63,8 @@ refuse 2 'dial.*' --dial -1
 refuse 2 'no lesion is called "hccc"' --set kinds=hccc=1
 refuse 2 'kinds' --set kinds=hcc=0
 refuse 2 'spacing' --set spacing=0.1
+refuse 2 'fpeak.*0\.05' --set fpeak=0
+refuse 2 'noise.*-1' --set noise=-.5
 refuse 2 'thickness' --set thickness=.1
 refuse 2 'breth|unknown|no .*key' --set breth=2
 refuse 2 'count' --set count=21
@@ -85,4 +87,5 @@ expect 0 '"kind": "unknown"' cat real/truth/ph_00000.json
 refuse 3 'grid' --from "$ct" --liver a/truth/ph_00000_labels_0002.nii.gz
 refuse 2 'liver' --from "$ct"
 refuse 2 'from' --liver "$mask"
+refuse 2 'licence' --licence free
 refuse 2 'nowhere' --from nowhere.nii.gz --liver "$mask"

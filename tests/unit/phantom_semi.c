@@ -189,8 +189,62 @@ static void what_is_no_case_is_refused(void **state)
     o = options_of(f, false);
     o.organs = path;
     assert_err(semi_open(&s, &o), ERR_INPUT, "another grid");
+    o = options_of(f, false);
+    o.liver = f->organs; /* 1, 3 and 5 */
+    assert_err(semi_open(&s, &o), ERR_INPUT, "--labels");
     o.liver = "nowhere.nii.gz";
     assert_err(semi_open(&s, &o), ERR_USAGE, "nowhere");
+}
+
+/* Binary masks come as 255 as well; a body is no liver; numbers that are no HU say so. */
+static void what_looks_like_a_case(void **state)
+{
+    const struct files *f = *state;
+    struct semi_options o = options_of(f, false);
+    struct grid g = stored_grid(1);
+    static uint8_t mask[N];
+    static int16_t hu[N];
+    struct volume shifted = {.grid = g, .type = VOXEL_I16, .data = hu};
+    char path[80];
+    struct semi *s;
+
+    for (int i = 0; i < N; i++) {
+        mask[i] = ((const uint8_t *)f->label->data)[i] ? 255 : 0;
+        hu[i] = (int16_t)(((const int16_t *)f->hu->data)[i] + 1024);
+    }
+    snprintf(path, sizeof path, "%s.255.nii", f->ct);
+    o.liver = path;
+    save_mask(f, &g, mask, path);
+    assert_ok(semi_open(&s, &o));
+    assert_float_equal(s->liver_hu, LIVER_HU, 3);
+    semi_free(s);
+    o = options_of(f, false);
+    snprintf(path, sizeof path, "%s.shifted.nii", f->ct);
+    o.ct = path;
+    assert_ok(nifti_save(&shifted, NULL, path));
+    assert_err(semi_open(&s, &o), ERR_INPUT, "no liver in HU");
+}
+
+static void a_body_is_no_liver(void **state)
+{
+    const struct grid g = {.dims = {24, 22, 24}, /* 12 l of water */
+                           .spacing = {10, 10, 10},
+                           .affine = {{10, 0, 0, -115}, {0, 10, 0, -105}, {0, 0, 10, -115}}};
+    static int16_t hu[24 * 22 * 24];
+    static uint8_t mask[24 * 22 * 24];
+    struct volume water = {.grid = g, .type = VOXEL_I16, .data = hu};
+    const char *folder = test_folder();
+    char ct[64], liver[64];
+    struct semi_options o = {.ct = ct, .liver = liver, .phase = PHANTOM_PVP};
+    struct semi *s;
+
+    (void)state;
+    snprintf(ct, sizeof ct, "%s/ct.nii.gz", folder);
+    snprintf(liver, sizeof liver, "%s/liver.nii.gz", folder);
+    memset(mask, 1, sizeof mask);
+    assert_ok(nifti_save(&water, NULL, ct));
+    save_mask(NULL, &g, mask, liver);
+    assert_err(semi_open(&s, &o), ERR_INPUT, "no liver is so large");
 }
 
 /* All that a phase needs, around one semi-real patient. */
@@ -529,6 +583,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_case_knows_its_liver),
         cmocka_unit_test(what_is_no_case_is_refused),
+        cmocka_unit_test(what_looks_like_a_case),
+        cmocka_unit_test(a_body_is_no_liver),
         cmocka_unit_test(its_own_phase_is_the_ct_without_noise),
         cmocka_unit_test(other_phases_enhance_as_the_tables_say),
         cmocka_unit_test(lesions_keep_away_from_what_is_there),
