@@ -38,7 +38,7 @@ static enum stomach stomach_of(double u)
     return u < .45 ? STOMACH_WATER : u < .8 ? STOMACH_FOOD : STOMACH_GAS;
 }
 
-static void draw_bowel(struct body *b, struct rng r)
+static void draw_bowel(struct body *b, struct rng r, struct rng bends)
 {
     static const float fluid[] = {12, 28, 45};
 
@@ -52,6 +52,8 @@ static void draw_bowel(struct body *b, struct rng r)
         l->radius = (float)rng_between(&r, 10, 14);
         l->fluid = fluid[rng_below(&r, 3)];
         l->gas = (float)rng_unit(&r);
+        for (int k = 0; k < 3; k++)
+            l->bend[k] = (float)(8 * rng_normal(&bends));
     }
 }
 
@@ -117,7 +119,7 @@ void body_draw(struct body *out, const struct phantom_id *id, const struct textu
     seat_kidney(out, -1, out->shift[SHIFT_KIDNEY_L - 1]);
     out->stomach = stomach_of(rng_unit(&r));
     out->oral = rng_unit(&r) < odds->oral;
-    draw_bowel(out, phantom_rng(id, "bowel", 0));
+    draw_bowel(out, phantom_rng(id, "bowel", 0), phantom_rng(id, "bowel", 1));
     draw_mesenteric(out, phantom_rng(id, "mesenteric", 0));
 }
 

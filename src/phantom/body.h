@@ -30,7 +30,7 @@ struct body {
     enum stomach stomach;
     bool oral; /* contrast in the gut */
     struct bowel_loop {
-        float centre[3], half[3], radius, fluid, gas /* uniform draw */;
+        float centre[3], half[3], bend[3], radius, fluid, gas /* uniform draw */;
     } bowel[BOWEL_LOOPS];
     struct mesenteric {
         float centre[3], half[3], radius;

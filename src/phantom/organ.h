@@ -41,7 +41,7 @@ struct part {
     const struct part *organ;
     /* a distance, or for PART_ADD a value within NOISE_MOST of 0 */
     void (*function)(const struct part *p, struct view *v, float *d);
-    float number[2]; /* of the function */
+    float number[3]; /* of the function */
     float add;       /* mm, to the distance */
     /* where patients differ */
     enum part_shift shift;

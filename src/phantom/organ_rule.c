@@ -18,7 +18,7 @@ void organ_waist(const struct part *p, struct view *v, float *d)
 void organ_part_of_vertebra(const struct part *p, struct view *v, float *d)
 {
     for (int i = 0; i < v->n; i++)
-        d[i] = fabsf(zeta(v->at.z[i]) - p->number[0]) - p->number[1];
+        d[i] = fabsf(zeta(v->at.z[i] - p->number[2] * (v->at.y[i] + 75)) - p->number[0]) - p->number[1];
 }
 
 void organ_food(const struct part *p, struct view *v, float *d)
@@ -66,6 +66,7 @@ void organ_plaques(const struct part *p, struct view *v, float *d)
         d[i] = 4 * (1.9f - d[i]);
 }
 
+/* Beyond section 5, endplates are hollow by 2.4 mm: flat ones whiten a whole slice. */
 void organ_marrow(const struct paint *p, const struct organ *o, const float *d, float *hu)
 {
     struct view *v = p->layers.wall;
@@ -74,7 +75,8 @@ void organ_marrow(const struct paint *p, const struct organ *o, const float *d, 
 
     (void)o;
     for (int i = 0; i < p->n; i++) {
-        float disc = fabsf(zeta(v->at.z[i])) - 13.5f, plate = disc > -1.6f ? 110 : 0;
+        float hollow = poly_clamp(-.2f * d[i], 0, 2.4f);
+        float disc = fabsf(zeta(v->at.z[i])) - 13.5f + hollow, plate = disc > -1.6f ? 90 : 0;
         float inner = marrow + plate + 18 * n4[i], body = d[i] > -1.8f ? shell : inner;
         hu[i] = disc > 0 ? 85 : body;
     }

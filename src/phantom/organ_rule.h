@@ -5,8 +5,9 @@
 #include "phantom/organs.h"
 
 /* Distances, or what is added to one. */
-void organ_waist(const struct part *p, struct view *v, float *d);            /* of a vertebra's body */
-void organ_part_of_vertebra(const struct part *p, struct view *v, float *d); /* |zeta - a| < b */
+void organ_waist(const struct part *p, struct view *v, float *d); /* of a vertebra's body */
+void organ_part_of_vertebra(const struct part *p, struct view *v,
+                            float *d); /* |zeta - a| < b, falling by c to the back */
 void organ_food(const struct part *p, struct view *v,
                 float *d); /* N10; times a number unless there is food */
 void organ_haustra(const struct part *p, struct view *v, float *d);

@@ -31,15 +31,19 @@ static const struct part vertebra[] = {
     {PART_ADD, 1.2f, FUNCTION(organ_waist, 0), .wall = true},
     END,
 };
-static const struct part arch[] = {{PART_IS, 0, ELL(0, -27, 0, 15, 12, SHAPE_LONG), .spine = 1, .wall = true},
-                                   END};
+static const struct part arch[] = {
+    {PART_IS, 0, ELL(0, -27, 0, 15, 12, SHAPE_LONG), .spine = 1, .wall = true},
+    {PART_ADD, 1.5f, FUNCTION(organ_waist, 0), .wall = true}, /* beyond section 5: joints, not a pipe */
+    END,
+};
 static const struct part canal[] = {
     {PART_IS, 0, ELL(0, -25, 0, 9.5f, 8.5f, SHAPE_LONG), .spine = 1, .wall = true}, END};
 static const struct part cord[] = {{PART_IS, 0, ELL(0, -25, 0, 6, 5, SHAPE_LONG), .spine = 1, .wall = true},
                                    END};
 static const struct part spinous[] = {
     {PART_IS, 0, ELL(0, -46, 0, 3.5f, 13, SHAPE_LONG), .spine = 1, .wall = true},
-    {PART_INTER, 0, FUNCTION(organ_part_of_vertebra, -6, 11), .wall = true},
+    {PART_INTER, 4, FUNCTION(organ_part_of_vertebra, -6, 11, .4f),
+     .wall = true}, /* rounded, falling to the back */
     {PART_INTER, 0, FIELD(DEPTH), .negative = true, .add = 5, .wall = true}, /* under the skin */
     END,
 };

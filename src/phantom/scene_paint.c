@@ -162,24 +162,27 @@ void scene_wall(struct paint *p)
 
 /* ---- vessels and loops in the cavity ---- */
 
-/* A capsule around a middle, clipped to the cavity. false: not near. */
+/* A capsule around a middle, or two that bend there, clipped to the cavity. false: not near. */
 struct sausage {
-    const float *centre, *half;
-    float radius, uneven, clip; /* mm; times N10; from the cavity's surface */
+    const float *centre, *half, *bend; /* bend: of the middle; NULL: straight */
+    float radius, uneven, clip;        /* mm; times N10; from the cavity's surface */
 };
 static bool sausage_distance(const struct paint *p, const struct sausage *s, float reach, float *d)
 {
     struct view *v = p->layers.organ;
-    struct bead bead[2] = {{.radius = s->radius}, {.radius = s->radius}};
+    struct bead bead[3] = {{.radius = s->radius}, {.radius = s->radius}, {.radius = s->radius}};
     float inside = s->clip;
+    int beads = s->bend ? 3 : 2;
 
     for (int k = 0; k < 3; k++) {
         bead[0].at[k] = s->centre[k] - s->half[k];
-        bead[1].at[k] = s->centre[k] + s->half[k];
+        bead[beads - 1].at[k] = s->centre[k] + s->half[k];
+        if (s->bend)
+            bead[1].at[k] = s->centre[k] + s->bend[k];
     }
-    if (!p->layers.all && shape_chain_least(bead, 2, &v->box) > reach + s->uneven * NOISE_MOST)
+    if (!p->layers.all && shape_chain_least(bead, beads, &v->box) > reach + s->uneven * NOISE_MOST)
         return false;
-    shape_capsule(bead, bead + 1, &v->at, p->n, d);
+    shape_chain(bead, beads, &v->at, p->n, d);
     if (s->uneven != 0)
         add(d, p->n, s->uneven, body_field(v, FIELD_N10));
     if (!p->layers.all && body_cavity_most(p->layers.wall) + inside <= shape_range(d, p->n).lo)
@@ -196,29 +199,32 @@ void scene_mesenteric(struct paint *p)
 
     for (int i = 0; i < MESENTERIC_VESSELS; i++) {
         const struct mesenteric *m = p->scene->body.mesenteric + i;
-        struct sausage s = {m->centre, m->half, m->radius * p->unit, 0, 4};
+        struct sausage s = {m->centre, m->half, NULL, m->radius * p->unit, 0, 4};
         if (sausage_distance(p, &s, scene_edge(p, .8f), d))
             paint_plain(p, d, .8f, value, PHANTOM_BODY);
     }
 }
 
+/* Beyond section 5 loops bend, and gas stands over fluid: straight ones full of it are black rods. */
 void scene_bowel(struct paint *p)
 {
     const struct body *b = &p->scene->body;
+    const float *y = p->layers.wall->at.y;
     float wall = scene_tissue(p, TISSUE_WALL) + (p->phase == PHANTOM_PVP ? 10 : 0), d[BLOCK_MAX],
           hu[BLOCK_MAX];
 
     for (int i = 0; i < BOWEL_LOOPS; i++) {
         const struct bowel_loop *l = b->bowel + i;
-        struct sausage s = {l->centre, l->half, l->radius, .9f, 3};
+        struct sausage s = {l->centre, l->half, l->bend, l->radius, .9f, 3};
         bool gas = l->gas < .1f, bright = b->oral && l->gas > .4f;
 
         if (!sausage_distance(p, &s, scene_edge(p, .9f), d))
             continue;
         paint_plain(p, d, .9f, wall, PHANTOM_BODY);
-        fill(hu, p->n, gas ? -900 : l->fluid + (bright ? 200.f : 0.f));
-        if (!gas)
-            add(hu, p->n, 5, body_field(p->layers.organ, FIELD_N10));
+        fill(hu, p->n, l->fluid + (bright ? 200.f : 0.f));
+        add(hu, p->n, 5, body_field(p->layers.organ, FIELD_N10));
+        for (int k = 0; k < p->n && gas; k++)
+            hu[k] = y[k] > l->centre[1] ? -900 : hu[k];
         scene_blend(p, d, 2.4f, scene_edge(p, .9f), hu);
     }
 }
