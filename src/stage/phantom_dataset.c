@@ -129,5 +129,5 @@ json_t *phantom_dataset(const struct phantom_job *job, json_t *phantom)
         json_decref(j);
         return NULL;
     }
-    return j;
+    return sorted(j);
 }
