@@ -77,7 +77,7 @@ static const struct part oesophagus[] = {{PART_IS, 0, CHAIN(gullet)}, END};
 static const struct part spleen[] = {
     {PART_IS, 0, TURNED(-102, -36, 22, 37, 50, 54, .3f, 0), .shift = SHIFT_SPLEEN},
     {PART_SUB, 8, ELL(-60, 8, 26, 40, 48, 66)},
-    {PART_INTER, 5, FIELD(CAVITY), .add = 2.5f},
+    {PART_INTER, 5, FIELD(CAVITY), .add = 4},
     {PART_INTER, 4, FIELD(DIAPHRAGM), .add = 2},
     {PART_ADD, .8f, FIELD(N24)},
     END,
@@ -185,7 +185,7 @@ const struct part organ_liver[] = {
     {PART_ADD, 1.6f, FIELD(N24)},
     {PART_ADD, .5f, FIELD(N10)},
     {PART_INTER, 4, FIELD(DIAPHRAGM), .add = 2},
-    {PART_INTER, 5, FIELD(CAVITY), .add = 2.5f},
+    {PART_INTER, 5, FIELD(CAVITY), .add = 4}, /* 2.5 in section 5, as the spleen's: it would reach ribs */
     END,
 };
 static const struct bead caval[] = {{{19, -17, -200}, 10.5f},
