@@ -106,9 +106,9 @@ const struct cfg_table plan_table = {fields, sizeof fields / sizeof *fields};
 
 /* What preset "demo" changes: a few minutes on two cores. */
 static const char *const demo[] = {
-    "spacing=2.5",         "stages=4",         "features=16",       "features_max=128", "patch=64",
+    "spacing=3",           "stages=4",         "features=16",       "features_max=128", "patch=64",
     "sampling=foreground", "foreground=0.67",  "tumour=0.6",        "augment=flips",    "optimiser=adamw",
-    "schedule=cosine",     "lr=1e-3",          "weight_decay=1e-5", "warmup=0",         "epochs=10",
+    "schedule=cosine",     "lr=1e-3",          "weight_decay=1e-5", "warmup=0",         "epochs=25",
     "iterations=40",       "val_iterations=4", "normalisation=ct",
 };
 

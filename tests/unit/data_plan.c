@@ -19,7 +19,7 @@ static void presets_are_the_table(void **state)
     assert_true(p.epochs == 1000 && p.iterations == 250 && p.foreground == 0.33 && p.ce_weight == 0.5);
     assert_ok(plan_preset(&p, a, "demo"));
     assert_ok(plan_check(&p));
-    assert_true(p.spacing[2] == 2.5 && p.stages == 4 && p.features_max == 128 && p.patch[0] == 64 &&
+    assert_true(p.spacing[2] == 3 && p.stages == 4 && p.features_max == 128 && p.patch[0] == 64 &&
                 p.batch == 2);
     assert_true(p.sampling == SAMPLING_FOREGROUND && p.foreground == 0.67 && p.tumour == 0.6);
     assert_true(p.optimiser == OPT_ADAMW && p.schedule == SCHED_COSINE && p.lr == 1e-3 && p.deep_supervision);
