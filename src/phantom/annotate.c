@@ -92,7 +92,7 @@ static void liver_slice(void *ctx, int64_t k)
 {
     const struct pen *pen = ctx;
     const double *h = pen->truth->grid.spacing;
-    const double far = 1.4 * 0.5 * TILE * hypot(h[0], h[1]) + liver_grow + 5 * liver_wander;
+    const double far = 1.4 * 0.5 * TILE * sqrt(h[0] * h[0] + h[1] * h[1]) + liver_grow + 5 * liver_wander;
     struct tile t;
 
     for (t.at[1] = pen->lo[1]; t.at[1] < pen->hi[1]; t.at[1] += TILE)

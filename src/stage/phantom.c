@@ -180,16 +180,15 @@ done:
     return err;
 }
 
-static enum err fits(const struct phantom_job *job, uint64_t need, const char *what)
+/* or: what helps beside more memory */
+static enum err fits(const struct phantom_job *job, uint64_t need, const char *what, const char * or)
 {
     uint64_t have = job->memory ? job->memory : mem_available();
 
     if (need <= have)
         return ERR_OK;
-    return err_set(ERR_MEMORY,
-                   "%s needs %.2f GB of memory, %.2f GB may be used: raise --mem, or use fewer --threads, a "
-                   "greater spacing or thickness",
-                   what, (double)need / 1e9, (double)have / 1e9);
+    return err_set(ERR_MEMORY, "%s needs %.2f GB of memory, %.2f GB may be used: raise --mem, or %s", what,
+                   (double)need / 1e9, (double)have / 1e9, or);
 }
 
 /* What a case takes: saving an image holds it in the file's axes, as a file and packed beside the scan. */
@@ -211,7 +210,7 @@ static enum err check_job(struct writer *w)
         struct phantom_frame f;
 
         TRY(frame_of(&f, w, job->first + i));
-        TRY(fits(job, bytes_of(w, &f), "a case"));
+        TRY(fits(job, bytes_of(w, &f), "a case", "use fewer --threads, a greater spacing or thickness"));
         w->total += PHANTOM_PHASES * f.dims[2];
     }
     return ERR_OK;
@@ -227,7 +226,7 @@ static enum err ct_fits(const struct phantom_job *job)
     TRY(nifti_load_grid(&v, job->from, &o, NULL));
     need = semi_bytes(&v->grid, job->organs != NULL);
     volume_free(v);
-    return fits(job, need, job->from);
+    return fits(job, need, job->from, "crop it to the abdomen");
 }
 
 static enum err open_source(struct writer *w)

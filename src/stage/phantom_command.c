@@ -39,7 +39,8 @@ static const struct field fields[] = {
     FIELD(struct phantom_cfg, T_STRING, licence, .arg = "TEXT",
           .help = "with --from: the CT's licence, for dataset.json"),
     FIELD(struct phantom_cfg, T_BOOL, clean, .help = "write the images before noise, too"),
-    FIELD(struct phantom_cfg, T_BOOL, force, .help = "replace the phantom that is in OUT"),
+    FIELD(struct phantom_cfg, T_BOOL, force,
+          .help = "replace the phantom that is in OUT; files of yours in it stay"),
     FIELD(struct phantom_cfg, T_LIST, set, .arg = "KEY=VALUE",
           .help = "a parameter of the cases (below), for example --set noise=12"),
 };
