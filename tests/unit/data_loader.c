@@ -1,6 +1,6 @@
 /* Reading, placing and batching: rules, borders, reproducibility for any number of threads, shutdown at any
  * moment. */
-#include "phantom_case.h"
+#include "ball_case.h"
 
 #include "data/loader.h"
 #include "base/par.h"
@@ -35,13 +35,13 @@ static void fixture_make(struct fixture *f)
 {
     f->plan = small_plan();
     for (int i = 0; i < CASES; i++)
-        f->item[i] = phantom_case(dims[i], 4, i == 0 ? 0xf : i == 1 ? 0x4 : 0xc);
+        f->item[i] = ball_case(dims[i], 4, i == 0 ? 0xf : i == 1 ? 0x4 : 0xc);
 }
 
 static void fixture_free(struct fixture *f)
 {
     for (int i = 0; i < CASES; i++)
-        phantom_free(f->item[i]);
+        ball_free(f->item[i]);
 }
 
 static struct loader_options options(const struct fixture *f, int threads)
@@ -86,7 +86,7 @@ static void reading_boxes(void **state)
             int64_t z = at[0] + i / (9 * 60), y = at[1] + i / 60 % 9, x = at[2] + i % 60;
             bool in = z >= 0 && z < dims[2][2] && y >= 0 && y < dims[2][1] && x >= 0 && x < dims[2][0];
             int64_t voxel = (z * dims[2][1] + y) * dims[2][0] + x;
-            assert_int_equal(label[i], in ? phantom_label(dims[2], x, y, z) : LABEL_OUTSIDE);
+            assert_int_equal(label[i], in ? ball_label(dims[2], x, y, z) : LABEL_OUTSIDE);
             for (int c = 0; c < 4; c++) {
                 int from = c < 2 ? 3 : c;
                 double hu = in ? fmax(-21, fmin(189, ((int16_t *)f.item[2]->phase[from]->data)[voxel])) : 0;
@@ -103,7 +103,7 @@ static void reading_boxes(void **state)
 static void places_are_of_their_class(void **state)
 {
     static const int64_t big[3] = {64, 64, 64};
-    struct prepared *c = phantom_case(big, 1, 1);
+    struct prepared *c = ball_case(big, 1, 1);
     struct plan plan = {.phases = 1, .window = {-21, 189}};
     struct places p, q;
     struct source s;
@@ -128,7 +128,7 @@ static void places_are_of_their_class(void **state)
     places_free(&q);
     assert_err(places_find(&p, &s, 2, 5), ERR_INPUT, "label 2");
     assert_survives_exhaustion(places_find(&p, &s, 3, 5), places_free(&p));
-    phantom_free(c);
+    ball_free(c);
 }
 
 /* nnU-Net's rule: bounds of free corners, forced samples show their class, the last third of a batch is
@@ -159,7 +159,7 @@ static void picking_places(void **state)
             for (int a = 0; a < 3; a++)
                 v[a] = corner[a] + size[a] / 2;
             if (corner[0] > -4 && corner[1] > -5 && corner[2] > -6) /* not clamped */
-                assert_true(phantom_label(dims[0], v[2], v[1], v[0]) > 0);
+                assert_true(ball_label(dims[0], v[2], v[1], v[0]) > 0);
         }
     }
     /* need 8, 10, 12: low -4, -5, -6; high shape + need/2 - size */
@@ -192,7 +192,7 @@ static void picking_by_probability(void **state)
         places_pick(&p, &s, &f.plan, size, 0, &r, c);
         for (int a = 0; a < 3; a++)
             assert_true(c[a] >= 0 && c[a] + size[a] <= s.size[a]);
-        uint8_t l = phantom_label(dims[0], c[2] + 12, c[1] + 10, c[0] + 8);
+        uint8_t l = ball_label(dims[0], c[2] + 12, c[1] + 10, c[0] + 8);
         tumour += l == 2;
         liver += l == 1;
     }
@@ -296,7 +296,7 @@ static void skipping_and_misuse(void **state)
     assert_err(loader_new(&l, &o), ERR_INPUT, "no case");
     o = options(&f, 2);
     f.plan.classes = 2;
-    assert_err(loader_new(&l, &o), ERR_INPUT, "case phantom");
+    assert_err(loader_new(&l, &o), ERR_INPUT, "case ball");
     f.plan = small_plan();
     f.plan.patch[1] = 4000;
     assert_err(loader_new(&l, &o), ERR_INPUT, "patch[1]");

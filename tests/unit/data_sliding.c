@@ -1,6 +1,6 @@
 /* Sliding windows: the vectors of seg-nnunet.md section 12, the laws, and a whole-volume computation in
  * double. */
-#include "phantom_case.h"
+#include "ball_case.h"
 
 #include "base/par.h"
 #include "data/sliding.h"
@@ -133,7 +133,7 @@ static enum err broken_network(void *ctx, const float *patch, float *logits)
 static void fixture_make(struct fixture *f, const int64_t dims[3])
 {
     *f = (struct fixture){.plan = {.phases = K, .window = {-21, 189}}};
-    f->item = phantom_case(dims, K, 7);
+    f->item = ball_case(dims, K, 7);
     assert_ok(source_make(&f->source, f->item, &f->plan));
     f->o = (struct sliding){.patch = {12, 14, 16},
                             .classes = K,
@@ -149,7 +149,7 @@ static void fixture_make(struct fixture *f, const int64_t dims[3])
 
 static void fixture_free(struct fixture *f)
 {
-    phantom_free(f->item);
+    ball_free(f->item);
     mem_free(f->out);
 }
 

@@ -1,6 +1,6 @@
 /* A prepared case for tests: smooth int16 phases and a liver ball with a tumour ball in it, in memory. */
-#ifndef D4M_TEST_PHANTOM_CASE_H
-#define D4M_TEST_PHANTOM_CASE_H
+#ifndef D4M_TEST_BALL_CASE_H
+#define D4M_TEST_BALL_CASE_H
 
 #include "test.h"
 
@@ -9,7 +9,7 @@
 #include <math.h>
 
 /* Balls in parts of the box: radius 0.35 of the shortest side (liver, 1) and 0.12 (tumour, 2). */
-static inline uint8_t phantom_label(const int64_t dims[3], int64_t x, int64_t y, int64_t z)
+static inline uint8_t ball_label(const int64_t dims[3], int64_t x, int64_t y, int64_t z)
 {
     double side = fmin((double)dims[0], fmin((double)dims[1], (double)dims[2]));
     double dx = (double)x - (double)dims[0] * 0.5, dy = (double)y - (double)dims[1] * 0.45,
@@ -21,12 +21,12 @@ static inline uint8_t phantom_label(const int64_t dims[3], int64_t x, int64_t y,
 }
 
 /* present: one bit a phase. dims (x, y, z). */
-static inline struct prepared *phantom_case(const int64_t dims[3], int phases, unsigned present)
+static inline struct prepared *ball_case(const int64_t dims[3], int phases, unsigned present)
 {
     struct prepared *c = mem_new(1, sizeof *c);
 
     assert_non_null(c);
-    c->name = mem_str("phantom");
+    c->name = mem_str("ball");
     c->phases = phases;
     c->grid = c->ras = grid_make(dims, (const double[3]){1, 1, 1}, (const double[3]){0, 0, 0});
     c->orient = grid_orient(&c->ras);
@@ -39,7 +39,7 @@ static inline struct prepared *phantom_case(const int64_t dims[3], int phases, u
     }
     for (int64_t i = 0; i < grid_count(&c->grid); i++) {
         int64_t x = i % dims[0], y = i / dims[0] % dims[1], z = i / (dims[0] * dims[1]);
-        uint8_t l = phantom_label(dims, x, y, z);
+        uint8_t l = ball_label(dims, x, y, z);
         ((uint8_t *)c->label->data)[i] = l;
         c->class_voxels[l]++;
         for (int p = 0; p < phases; p++)
@@ -50,7 +50,7 @@ static inline struct prepared *phantom_case(const int64_t dims[3], int phases, u
     return c;
 }
 
-static inline void phantom_free(struct prepared *c)
+static inline void ball_free(struct prepared *c)
 {
     for (int p = 0; p < c->phases; p++)
         volume_free(c->phase[p]);
