@@ -2,7 +2,7 @@
 . "$(dirname "$0")/lib.sh"
 rm -rf data work killed trained one little bad_label
 expect 0 '' "$d4m" phantom data -n 1 --preset tiny --set missing=1,0,1 --set test_share=0
-fast="--spacing 4"
+fast="--spacing 3"
 of=work/registered
 
 expect 0 '(pass|warn) 1, ' "$d4m" register -d data -w work $fast
@@ -17,11 +17,28 @@ expect 0 '0 errors' "$d4m" check $of
 expect 0 '' "$d4m" transform apply data/imagesTr/ph_00000_0001.nii.gz -t $of/transforms/ph_00000_0001.d4m -o again.nii.gz
 cmp -i 352 <(zcat again.nii.gz) <(zcat $of/imagesTr/ph_00000_0001.nii.gz) || fail "transform apply gives another image"
 
-# the phantom's truth tells how much of 8.9 mm in the liver is left: under 4 (and that fields of truth run as ours do)
-expect 0 'liver +error 8\.[0-9]+ -> [0-3]\.[0-9]+ mm' "$d4m" evaluate registration -t $of/transforms/ph_00000_0001.d4m \
-    --truth data/truth/ph_00000_field_0001.nii.gz --fixed-labels data/truth/ph_00000_labels_0002.nii.gz \
-    --moving-labels data/truth/ph_00000_labels_0001.nii.gz --names 1=liver -o scores
-grep -q 'Phantoms: nothing about patients' err.txt && grep -q 'Phantoms: nothing' scores/registration.html || fail "no word about phantoms"
+# The phantom's truth tells how far liver points are off by the headers and after registration. Over 36 pairs of twelve tiny phantoms
+# at 2 mm the mean was 6.9 mm before, 1.9 after, 3.3 at most; at 3 mm over 8 pairs 1.4 to 2.5.
+liver() { # PHASE TRANSFORM: scores a transform of that phase, leaves the two numbers in `was` and `is`
+    expect 0 'Phantoms: nothing about patients' "$d4m" evaluate registration -t "$2" --truth truth/field_000$1.nii.gz \
+        --fixed-labels truth/labels_0002.nii.gz --moving-labels truth/labels_000$1.nii.gz --names 1=liver -o scores
+    read -r was is <<<"$(sed -n 's/^liver .*error \([0-9.]*\) -> \([0-9.]*\) mm.*/\1 \2/p' out.txt err.txt)"
+    [ -n "$is" ] || fail "no error of the liver: $(cat out.txt)"
+}
+# true_that EXPRESSION: in awk
+true_that() { awk "BEGIN { exit !($1) }" || fail "$1"; }
+rm -rf truth two law && mkdir truth
+expect 0 '' "$d4m" phantom two -n 1 --preset tiny --seed 1 --set missing=1,0,0 --set test_share=0
+for f in two/truth/ph_00000_*.nii.gz; do cp "$f" "truth/${f#two/truth/ph_00000_}"; done
+cp two/dataset.json truth/
+expect 0 'pass 2, ' "$d4m" register -d two -w law --spacing 3
+for k in 1 3; do
+    liver $k law/registered/transforms/ph_00000_000$k.d4m
+    true_that "$is < 3.5 && $is < 0.5 * $was"
+    liver $k truth/field_000$k.nii.gz
+    true_that "$is <= 0.02 && $was > 5"
+done
+grep -q 'Phantoms: nothing' scores/registration.html || fail "no word about phantoms"
 
 # what is there is kept; a changed input is not
 before=$(stat -c %Y.%i $of/transforms/ph_00000_0001.json)
