@@ -178,17 +178,26 @@ static inline void oracle_tap(const struct conv_shape *s, enum conv_dir dir, con
     const int64_t ci = s->ci / s->groups, co = s->co / s->groups,
                   taps = s->kernel[0] * s->kernel[1] * s->kernel[2];
 
-    for (int64_t o = 0; o < s->co; o++)
-        for (int64_t c = 0; c < ci; c++) {
-            const int64_t xi = at[0] * s->ci + o / co * ci + c, yi = at[1] * s->co + o,
-                          wi = (o * ci + c) * taps + at[2];
-            if (dir == CONV_FORWARD)
-                to[yi] += a[xi] * b[wi];
-            else if (dir == CONV_DX)
-                to[xi] += a[yi] * b[wi];
-            else
-                to[wi] += a[xi] * b[yi];
+    for (int64_t o = 0; o < s->co; o++) {
+        const int64_t x = at[0] * s->ci + o / co * ci, y = at[1] * s->co + o, w = o * ci * taps + at[2];
+        if (dir == CONV_FORWARD) {
+            const double *p = a + x, *q = b + w;
+            double sum = 0;
+            for (int64_t c = 0; c < ci; c++)
+                sum += p[c] * q[c * taps];
+            to[y] += sum;
+        } else if (dir == CONV_DX) {
+            const double *q = b + w, v = a[y];
+            double *r = to + x;
+            for (int64_t c = 0; c < ci; c++)
+                r[c] += v * q[c * taps];
+        } else {
+            const double *p = a + x, v = b[y];
+            double *r = to + w;
+            for (int64_t c = 0; c < ci; c++)
+                r[c * taps] += p[c] * v;
         }
+    }
 }
 
 /* Where x is read at position i of axis `axis`; -1: a zero. */

@@ -186,7 +186,8 @@ static struct volume *reordered(const struct volume *v, const int axis[3], int f
     return out;
 }
 
-/* All 48 orders and flips of the moving file, and some of the fixed one. */
+/* Ten of the 48 orders and flips of the moving file, with every order and every flip, and two of the fixed
+ * one. */
 static void storage_order_does_not_matter(void **state)
 {
     static const int orders[6][3] = {{0, 1, 2}, {1, 0, 2}, {2, 1, 0}, {0, 2, 1}, {1, 2, 0}, {2, 0, 1}};
@@ -199,7 +200,7 @@ static void storage_order_does_not_matter(void **state)
     float *phi = displacement(&first);
 
     (void)state;
-    for (int k = 1; k < 48; k++) {
+    for (int k = 2; k < 48; k += 5) {
         struct volume *m = reordered(moving, orders[k / 8], k % 8),
                       *f = k % 7 ? NULL : reordered(fixed, orders[(k / 8 + 2) % 6], 7 - k % 8);
         struct alignment a = aligned(f ? f : fixed, m);

@@ -79,7 +79,8 @@ static void near(const struct conv_shape *s, enum conv_dir dir, const double *is
 }
 
 /* |error| <= factor eps max(sum |a||b|) in both types. By weights the sums are long, and equal terms all
- * round the same way: `scale` allows for it. */
+ * round the same way: `scale` allows for it. One instruction set a direction: both give the same bits
+ * (below). */
 static void errors_bounded(const struct conv_shape *s, enum conv_dir dir, const struct conv_data *d,
                            double scale)
 {
@@ -90,11 +91,12 @@ static void errors_bounded(const struct conv_shape *s, enum conv_dir dir, const 
 
     for (int64_t i = 0; i < result_count(s, dir); i++)
         largest = fmax(largest, size[i]);
-    for (int i = 0; i < 2 * isa_count(); i++) {
-        const struct conv_run run = {.avx512 = i / 2, .f64 = i % 2, .threads = 2, .x_gap = 7, .y_gap = i};
+    for (int i = 0; i < 2; i++) {
+        const struct conv_run run = {
+            .avx512 = isa_count() == 2 && dir % 2, .f64 = i, .threads = 2, .x_gap = 7, .y_gap = i};
         double *is = conv_result(s, dir, d, &run);
         near(s, dir, is, want,
-             scale * factor_of(variant_of(s, dir), dir) * (i % 2 ? DBL_EPSILON : FLT_EPSILON) / 2 * largest);
+             scale * factor_of(variant_of(s, dir), dir) * (i ? DBL_EPSILON : FLT_EPSILON) / 2 * largest);
         free(is);
     }
     free(want);
@@ -360,7 +362,7 @@ static uint64_t hash_of(const struct conv_shape *s, enum conv_dir dir, const str
 
 static void bits_do_not_depend_on_threads_or_isa(void **state)
 {
-    static const int threads[] = {1, 2, 3, 7};
+    static const int threads[] = {1, 3, 7, 2, 7};
     struct rng r = rng_at(6, 0);
 
     (void)state;
@@ -370,9 +372,9 @@ static void bits_do_not_depend_on_threads_or_isa(void **state)
             struct conv_data d = data_normals(&r, &shapes[i]);
             uint64_t first = 0;
             hooks_fill(&r, &shapes[i], dir, k / 3, &d);
-            for (int j = 0; j < 4 * isa_count(); j++) {
+            for (int j = 0; j < (isa_count() == 2 ? 5 : 3); j++) {
                 const struct conv_run run = {
-                    .avx512 = j / 4, .f64 = (i + k) % 4 == 0, .threads = threads[j % 4], .y_gap = j % 3};
+                    .avx512 = j >= 3, .f64 = (i + k) % 4 == 0, .threads = threads[j], .y_gap = j % 3};
                 const uint64_t hash = hash_of(&shapes[i], dir, &d, &run);
                 first = j ? first : hash;
                 if (hash != first) {
