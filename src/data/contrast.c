@@ -223,32 +223,32 @@ enum err contrast_measure(struct contrast *out, const struct contrast_input *in)
     return err;
 }
 
-/* What must not be seen: `bright` brighter than `dark`. Margins in HU, 0: that organ says nothing. Arterial
- * blood has at least `bolus` HU; less are veins, which may well be brighter later. With `both` the two organs
- * must agree: portal venous and delayed phases are alike. */
+static const double peak_least = 10; /* HU */
+
+/* What must not be seen: `bright` brighter than `dark`. Margins in HU, 0: that organ says nothing. With
+ * `both` the two organs must agree: portal venous and delayed phases are alike. */
 struct order {
     enum phase bright, dark;
     double blood, liver;
-    bool bolus, both;
+    bool both;
 };
 static const struct order orders[] = {
-    {PHASE_NONCONTRAST, PHASE_ARTERIAL, 30, 0, true, false},
-    {PHASE_NONCONTRAST, PHASE_PORTAL, 30, 15, false, false},
-    {PHASE_NONCONTRAST, PHASE_DELAYED, 25, 15, false, false},
-    {PHASE_PORTAL, PHASE_ARTERIAL, 30, 0, true, false},
-    {PHASE_DELAYED, PHASE_ARTERIAL, 30, 0, true, false},
-    {PHASE_ARTERIAL, PHASE_PORTAL, 0, 18, false, false},
-    {PHASE_DELAYED, PHASE_PORTAL, 10, 6, false, true},
+    {PHASE_NONCONTRAST, PHASE_ARTERIAL, 30, 0, false}, {PHASE_NONCONTRAST, PHASE_PORTAL, 30, 15, false},
+    {PHASE_NONCONTRAST, PHASE_DELAYED, 25, 15, false}, {PHASE_PORTAL, PHASE_ARTERIAL, 30, 0, false},
+    {PHASE_DELAYED, PHASE_ARTERIAL, 30, 0, false},     {PHASE_ARTERIAL, PHASE_PORTAL, 0, 18, false},
+    {PHASE_DELAYED, PHASE_PORTAL, 10, 6, true},
 };
 
-/* By how many times its margin blood contradicts; 0 if it says nothing. */
+/* By how many times its margin blood contradicts; 0 if it says nothing. The peaks must say so, too: veins may
+ * be brighter after the arterial phase, and gut with contrast medium may move, but then something as bright
+ * is seen in the other phase. */
 static double blood_excess(const struct contrast *c, const struct order *o, int bright, int dark)
 {
     double lead = c->lead[bright][dark], peak = c->peak[bright] - c->peak[dark];
 
-    if (o->blood <= 0 || isnan(lead))
+    if (o->blood <= 0 || isnan(lead) || (!o->both && !(peak > peak_least)))
         return 0;
-    return (o->bolus && !(peak > lead) ? (isnan(peak) ? 0 : peak) : lead) / o->blood;
+    return lead / o->blood;
 }
 
 static int channel_of(const struct phase_map *m, enum phase p)

@@ -23,4 +23,22 @@ cd - >/dev/null || exit 1
 printf 'this is no image' >bad.nii
 expect 3 '"fix": "convert the image again"' "$d4m" check --json bad.nii
 expect 3 '^ +fix: convert the image again' "$d4m" check bad.nii
+
+# phantoms: no error, no warning but of phases that are missing; exchanged phases are seen, shown and named
+"$d4m" phantom ph -n 3 --preset tiny --seed 1 --set missing=0,0,0 -q || fail "phantom"
+expect 0 '^3 cases: 0 errors, 0 warnings' "$d4m" check ph
+expect 0 '^info +phantom' "$d4m" check ph
+mv ph/imagesTr/ph_00000_0000.nii.gz t.nii.gz
+mv ph/imagesTr/ph_00000_0001.nii.gz ph/imagesTr/ph_00000_0000.nii.gz
+mv t.nii.gz ph/imagesTr/ph_00000_0001.nii.gz
+expect 0 'phase-order +ph_00000: .*noncontrast and arterial exchanged' "$d4m" check ph -o found
+[ -s found/ph_00000-phase-order.png ] || fail "no picture"
+grep -q 'ph_00000-phase-order.png' found/index.html || fail "the page does not show the picture"
+grep -q '"picture": "ph_00000-phase-order.png"' found/check.json || fail "check.json does not name the picture"
+rm ph/truth/ph_00001_labels_0002.nii.gz
+expect 0 'truth-missing' "$d4m" check ph
+
+# the bundled patient: one phase is missing, and nothing else
+expect 0 '^1 case: 0 errors, 1 warnings' "$d4m" check "$source_folder/examples/hcc-005-small"
+expect 6 'cannot' "$d4m" check ph -o /proc/no/such/folder
 exit 0
