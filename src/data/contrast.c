@@ -4,12 +4,13 @@
 #include <stdlib.h>
 
 /* The great vessels lie in this box before the spine, in parts of the body's width. */
-static const double aside = 0.085, behind = 0.08, before = 0.25;
-static const double blood_ml = 3;                        /* what changes most in that box */
+static const double aside = 0.085, behind = 0.06, before = 0.22;
+/* Their cross-section, cm2, in a body of 350 mm, and the length over which they run straight. */
+static const double vessel_cm2 = 1.2, slab_mm = 50;
 static const double width_least = 150, width_most = 400; /* mm; bodies that fill the scan look narrower */
-enum { BLOOD_SLOPE = 70, LIVER_SLOPE = 30 }; /* HU between neighbours: away from edges that move */
-enum { BONE_LEAST = 200 };                   /* HU in every phase */
-enum { BLOOD_LEAST_VOXELS = 10, LIVER_LEAST_VOXELS = 100 };
+enum { LIVER_SLOPE = 30 }; /* HU between neighbours: away from edges that move */
+enum { BONE_LEAST = 180 }; /* HU in every phase */
+enum { LIVER_LEAST_VOXELS = 100, SLAB_MOST = 64 };
 
 struct look {
     const struct contrast_input *in;
@@ -97,77 +98,145 @@ static int median_in(struct look *l, int k)
     return quantile(l->value, l->picked, 0.5);
 }
 
-/* Before the spine. */
-static bool in_box(const struct look *l, int64_t i, double width)
-{
-    const struct posture *p = l->in->posture;
-    const double *h = l->in->least->hu->grid.spacing;
-    double x = ((double)(i % l->n[0]) - p->spine[0]) * h[0] / width;
-    double y = ((double)(i / l->n[0] % l->n[1]) - p->spine[1]) * h[1] / width;
+/* A vessel runs along the body: a rod is a column of the sketch over one slab, with the median of each phase.
+ * What moves through it, such as gut, does not reach the median. */
+struct rod {
+    int hu[PLAN_MAX_PHASES]; /* by look.channel */
+    int range;
+    int64_t at[3];
+};
+struct rods {
+    struct rod *item;
+    int count, room;
+    double wanted; /* how many the vessels fill */
+};
 
-    return fabs(x) < aside && y > behind && y < before;
+static int median_of(int *v, int n)
+{
+    qsort(v, (size_t)n, sizeof *v, by_value);
+    return v[n / 2];
 }
 
-static void pick_blood(struct look *l, double width, double wanted)
+/* The rod at (x, y) of slices from .. to - 1; false unless most of it is soft in every phase. */
+static bool rod_make(struct rod *r, const struct look *l, int64_t column, const int64_t slab[2])
 {
-    static const int hu[2] = {0, 600};
+    int v[PLAN_MAX_PHASES][SLAB_MOST], n = 0, low = 0, high = 0;
 
-    for (int64_t i = 0; i < grid_count(&l->in->least->hu->grid); i++)
-        if (in_box(l, i, width) && even(l, i, hu, BLOOD_SLOPE))
-            l->pick[l->picked++] = (int)i;
-    if (l->picked > wanted)
-        keep_changing(l, range_quantile(l, 1 - wanted / l->picked));
-}
+    for (int64_t z = slab[0]; z < slab[1] && n < SLAB_MOST; z++) {
+        int64_t i = column + l->n[0] * l->n[1] * z;
 
-/* What is no bone in some phase, smooth or not: `wanted` voxels of it are brighter than the peak. */
-static void measure_peaks(struct contrast *out, struct look *l, double width, double wanted)
-{
-    for (int64_t i = 0; i < grid_count(&l->in->least->hu->grid); i++) {
-        int low, high;
-
-        if (!in_box(l, i, width))
-            continue;
         range_at(l, i, &low, &high);
-        if (low > 0 && low < BONE_LEAST && high < 600)
-            l->pick[l->picked++] = (int)i;
+        if (!((const uint8_t *)l->in->least->body->data)[i] || low <= 0 || high >= 600)
+            continue;
+        for (int k = 0; k < l->count; k++)
+            v[k][n] = l->hu[k][i];
+        n++;
     }
-    for (int k = 0; k < l->count && l->picked > wanted; k++) {
-        for (int i = 0; i < l->picked; i++)
-            l->value[i] = l->hu[k][l->pick[i]];
-        out->peak[l->channel[k]] = quantile(l->value, l->picked, 1 - wanted / l->picked);
+    if (2 * n <= slab[1] - slab[0])
+        return false;
+    for (int k = 0; k < l->count; k++) {
+        r->hu[k] = median_of(v[k], n);
+        low = k && low < r->hu[k] ? low : r->hu[k];
+        high = k && high > r->hu[k] ? high : r->hu[k];
     }
+    r->range = high - low;
+    r->at[0] = column % l->n[0];
+    r->at[1] = column / l->n[0];
+    r->at[2] = (slab[0] + slab[1]) / 2;
+    return low < BONE_LEAST;
 }
 
-static void measure_blood(struct contrast *out, struct look *l)
+/* A neighbouring column is bone in some of the slab: what moves beside an edge of bone looks like contrast.
+ */
+static bool near_bone(const struct look *l, int64_t column, const int64_t slab[2])
+{
+    const int16_t *least = l->in->least->hu->data;
+    int64_t x = column % l->n[0], y = column / l->n[0], area = l->n[0] * l->n[1];
+
+    if (x == 0 || y == 0 || x + 1 == l->n[0] || y + 1 == l->n[1])
+        return true;
+    for (int k = 0; k < 9; k++) {
+        int64_t i = column + k % 3 - 1 + l->n[0] * (k / 3 - 1), bone = 0;
+
+        for (int64_t z = slab[0]; z < slab[1]; z++)
+            bone += least[i + area * z] >= BONE_LEAST;
+        if (4 * bone > slab[1] - slab[0])
+            return true;
+    }
+    return false;
+}
+
+static int by_range(const void *a, const void *b)
+{
+    const struct rod *p = a, *q = b;
+
+    return (p->range < q->range) - (p->range > q->range);
+}
+
+/* All rods of the box before the spine, those that change most first. */
+static enum err find_rods(struct rods *r, const struct look *l)
 {
     const struct posture *p = l->in->posture;
     const double *h = l->in->least->hu->grid.spacing;
     double width = fmin(width_most, fmax(width_least, (p->high[0] - p->low[0] + 1) * h[0]));
-    double wanted = fmax(12, blood_ml * 1000 * pow(width / 350, 3) / (h[0] * h[1] * h[2]));
+    double scale = width / 350;
+    int64_t step = (int64_t)fmax(1, fmin(SLAB_MOST, rint(slab_mm * scale / h[2]))),
+            slabs = (l->n[2] + step - 1) / step;
+
+    *r = (struct rods){.room = (int)(l->n[0] * l->n[1] * slabs),
+                       .wanted = fmax(4, vessel_cm2 * 100 * scale * scale / (h[0] * h[1]) * (double)slabs)};
+    r->item = mem_new((size_t)r->room, sizeof *r->item);
+    if (!r->item)
+        return ERR_MEMORY;
+    for (int64_t i = 0; i < r->room; i++) {
+        int64_t column = i % (l->n[0] * l->n[1]), from = i / (l->n[0] * l->n[1]) * step;
+        double x = ((double)(column % l->n[0]) - p->spine[0]) * h[0] / width;
+        double y = ((double)(column / l->n[0]) - p->spine[1]) * h[1] / width;
+        const int64_t slab[2] = {from, from + step < l->n[2] ? from + step : l->n[2]};
+
+        if (fabs(x) < aside && y > behind && y < before && !near_bone(l, column, slab) &&
+            rod_make(&r->item[r->count], l, column, slab))
+            r->count++;
+    }
+    qsort(r->item, (size_t)r->count, sizeof *r->item, by_range);
+    return ERR_OK;
+}
+
+/* From the rods that change most; l->value has room for all. */
+static void measure_rods(struct contrast *out, struct look *l, const struct rods *r)
+{
+    int n = (int)r->wanted;
     double sum[3] = {0};
 
-    measure_peaks(out, l, width, wanted);
-    l->picked = 0;
-    pick_blood(l, width, wanted);
-    if (l->picked < BLOOD_LEAST_VOXELS)
+    if (r->count <= n)
         return;
     for (int i = 0; i < l->count; i++) {
-        out->blood[l->channel[i]] = median_in(l, i);
+        int c = l->channel[i];
+
+        for (int k = 0; k < n; k++)
+            l->value[k] = r->item[k].hu[i];
+        out->blood[c] = quantile(l->value, n, 0.5);
         for (int j = 0; j < l->count; j++) {
-            for (int k = 0; k < l->picked; k++)
-                l->value[k] = l->hu[i][l->pick[k]] - l->hu[j][l->pick[k]];
-            out->lead[l->channel[i]][l->channel[j]] = quantile(l->value, l->picked, 0.2);
+            for (int k = 0; k < n; k++)
+                l->value[k] = r->item[k].hu[i] - r->item[k].hu[j];
+            out->lead[c][l->channel[j]] = quantile(l->value, n, 0.35);
         }
     }
-    for (int k = 0; k < l->picked; k++) {
-        int64_t i = l->pick[k];
-
-        sum[0] += (double)(i % l->n[0]);
-        sum[1] += (double)(i / l->n[0] % l->n[1]);
-        sum[2] += (double)(i / (l->n[0] * l->n[1]));
-    }
+    for (int k = 0; k < n; k++)
+        for (int a = 0; a < 3; a++)
+            sum[a] += (double)r->item[k].at[a] / n;
     for (int a = 0; a < 3; a++)
-        out->at[a] = (int64_t)lround(sum[a] / l->picked);
+        out->at[a] = (int64_t)lround(sum[a]);
+}
+
+static enum err measure_blood(struct contrast *out, struct look *l)
+{
+    struct rods r;
+
+    TRY(find_rods(&r, l));
+    measure_rods(out, l, &r);
+    mem_free(r.item);
+    return ERR_OK;
 }
 
 /* Without a label: what changes on the right of the spine is mostly liver. */
@@ -195,7 +264,7 @@ enum err contrast_measure(struct contrast *out, const struct contrast_input *in)
     enum err err = ERR_OK;
 
     for (int k = 0; k < PLAN_MAX_PHASES; k++) {
-        out->blood[k] = out->liver[k] = out->peak[k] = NAN;
+        out->blood[k] = out->liver[k] = NAN;
         for (int j = 0; j < PLAN_MAX_PHASES; j++)
             out->lead[k][j] = NAN;
         if (!in->phase[k].hu)
@@ -210,8 +279,7 @@ enum err contrast_measure(struct contrast *out, const struct contrast_input *in)
     l.pick = mem_new(count, sizeof *l.pick);
     l.value = mem_new(count, sizeof *l.value);
     if (l.pick && l.value) {
-        measure_blood(out, &l);
-        l.picked = 0;
+        err = measure_blood(out, &l);
         pick_liver(&l);
         for (int k = 0; k < l.count && l.picked >= LIVER_LEAST_VOXELS; k++)
             out->liver[l.channel[k]] = median_in(&l, k);
@@ -223,32 +291,31 @@ enum err contrast_measure(struct contrast *out, const struct contrast_input *in)
     return err;
 }
 
-static const double peak_least = 10; /* HU */
-
-/* What must not be seen: `bright` brighter than `dark`. Margins in HU, 0: that organ says nothing. With
- * `both` the two organs must agree: portal venous and delayed phases are alike. */
+/* What must not be seen: `bright` brighter than `dark`. Margins in HU, 0: that organ says nothing. What
+ * outshines the arterial phase has to be as bright as arteries: veins and gut with contrast medium are not.
+ * With `both` the two organs must agree: portal venous and delayed phases are alike. */
 struct order {
     enum phase bright, dark;
     double blood, liver;
+    double least; /* HU of the brighter blood */
     bool both;
 };
 static const struct order orders[] = {
-    {PHASE_NONCONTRAST, PHASE_ARTERIAL, 30, 0, false}, {PHASE_NONCONTRAST, PHASE_PORTAL, 30, 15, false},
-    {PHASE_NONCONTRAST, PHASE_DELAYED, 25, 15, false}, {PHASE_PORTAL, PHASE_ARTERIAL, 30, 0, false},
-    {PHASE_DELAYED, PHASE_ARTERIAL, 30, 0, false},     {PHASE_ARTERIAL, PHASE_PORTAL, 0, 18, false},
-    {PHASE_DELAYED, PHASE_PORTAL, 10, 6, true},
+    {PHASE_NONCONTRAST, PHASE_ARTERIAL, 30, 0, 190, false},
+    {PHASE_NONCONTRAST, PHASE_PORTAL, 30, 15, 0, false},
+    {PHASE_NONCONTRAST, PHASE_DELAYED, 25, 15, 0, false},
+    {PHASE_PORTAL, PHASE_ARTERIAL, 30, 0, 190, false},
+    {PHASE_DELAYED, PHASE_ARTERIAL, 30, 0, 190, false},
+    {PHASE_ARTERIAL, PHASE_PORTAL, 0, 18, 0, false},
+    {PHASE_DELAYED, PHASE_PORTAL, 10, 6, 0, true},
 };
 
-/* By how many times its margin blood contradicts; 0 if it says nothing. The peaks must say so, too: veins may
- * be brighter after the arterial phase, and gut with contrast medium may move, but then something as bright
- * is seen in the other phase. */
+/* By how many times its margin blood contradicts; 0 if it says nothing. */
 static double blood_excess(const struct contrast *c, const struct order *o, int bright, int dark)
 {
-    double lead = c->lead[bright][dark], peak = c->peak[bright] - c->peak[dark];
+    double lead = c->lead[bright][dark];
 
-    if (o->blood <= 0 || isnan(lead) || (!o->both && !(peak > peak_least)))
-        return 0;
-    return lead / o->blood;
+    return o->blood > 0 && c->blood[bright] >= o->least ? lead / o->blood : 0;
 }
 
 static int channel_of(const struct phase_map *m, enum phase p)

@@ -17,10 +17,9 @@ struct contrast_input {
 struct contrast {
     /* medians in HU; NAN where unknown */
     double blood[PLAN_MAX_PHASES], liver[PLAN_MAX_PHASES];
-    /* four fifths of the blood are brighter in phase i than in phase j by at least this */
+    /* two thirds of the blood are brighter in phase i than in phase j by at least this */
     double lead[PLAN_MAX_PHASES][PLAN_MAX_PHASES];
-    double peak[PLAN_MAX_PHASES]; /* HU of the brightest of what may be vessels, edges and all */
-    int64_t at[3];                /* sketch index amid the blood */
+    int64_t at[3]; /* sketch index amid the blood */
 };
 MUST_USE enum err contrast_measure(struct contrast *out, const struct contrast_input *in);
 
