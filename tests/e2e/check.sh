@@ -25,6 +25,7 @@ expect 3 '"fix": "convert the image again"' "$d4m" check --json bad.nii
 expect 3 '^ +fix: convert the image again' "$d4m" check bad.nii
 
 # phantoms: no error, no warning but of phases that are missing; exchanged phases are seen, shown and named
+rm -rf ph found t.nii.gz
 "$d4m" phantom ph -n 3 --preset tiny --seed 1 --set missing=0,0,0 -q || fail "phantom"
 expect 0 '^3 cases: 0 errors, 0 warnings' "$d4m" check ph
 expect 0 '^info +phantom' "$d4m" check ph
