@@ -58,12 +58,13 @@ void organ_ligament(const struct part *p, struct view *v, float *d)
     }
 }
 
+/* Beyond section 5, where 1.9 is the limit: as many plaques as that move some aortas' means by 6 HU. */
 void organ_plaques(const struct part *p, struct view *v, float *d)
 {
     (void)p;
     noise_read(&v->body->texture->n10, &v->at, v->n, 1.1f, 0, d);
     for (int i = 0; i < v->n; i++)
-        d[i] = 4 * (1.9f - d[i]);
+        d[i] = 4 * (2.4f - d[i]);
 }
 
 /* Beyond section 5, endplates are hollow by 2.4 mm: flat ones whiten a whole slice. */
@@ -103,8 +104,8 @@ void organ_lung_vessels(const struct paint *p, const struct organ *o, const floa
         hu[i] += tube(14 * n10[i], 34 * n24[i], 2.8f) + tube(14 * n10[i], 6 * n4[i], 1.7f);
 }
 
-/* A quarter finer and more broken than section 5 has them (.20x + .16y + 2.6 N24 + 1.5 N10, 19 HU): those
- * move an arterial spleen's mean by 4 HU in three patients of a hundred, more than section 15 allows. */
+/* Finer, more broken and fainter than section 5 has them (.20x + .16y + 2.6 N24 + 1.5 N10, 19 HU): those move
+ * some arterial spleens' means by more than the 4 HU that section 15 allows. */
 void organ_stripes(const struct paint *p, const struct organ *o, const float *d, float *hu)
 {
     struct view *v = p->layers.organ;
@@ -113,7 +114,7 @@ void organ_stripes(const struct paint *p, const struct organ *o, const float *d,
     (void)o;
     (void)d;
     for (int i = 0; i < p->n && p->phase == PHANTOM_ART; i++)
-        hu[i] += 17 * poly_wave(.25f * v->at.x[i] + .2f * v->at.y[i] + 2.6f * n24[i] + 2.2f * n10[i]);
+        hu[i] += 13 * poly_wave(.25f * v->at.x[i] + .2f * v->at.y[i] + 2.6f * n24[i] + 2.2f * n10[i]);
 }
 
 /* What is eaten or drunk, up to a level of fluid; air above. */
