@@ -89,3 +89,7 @@ refuse 2 'liver' --from "$ct"
 refuse 2 'from' --liver "$mask"
 refuse 2 'licence' --licence free
 refuse 2 'nowhere' --from nowhere.nii.gz --liver "$mask"
+
+# the same voxels as ever, on every machine (phantom.md section 15)
+(cd a && for f in $(find . -name '*ph_00000*.nii.gz' | LC_ALL=C sort); do echo "$(voxels $f)  $f"; done; sha256sum truth/ph_00000.json) >tiny.sums
+diff tiny.sums "$source_folder/tests/data/phantom_tiny.sha256" || fail "tiny, seed 1, case 0 has other voxels or another record"
