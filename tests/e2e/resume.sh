@@ -59,10 +59,10 @@ grep -q '"precision": *"bf16"' narrow/$model/plan.json || fail "plan.json does n
 train narrow --precision f32 && fail "a bf16 run went on in f32"
 grep -q 'begun in bf16.*--precision bf16' err.txt || fail "$(cat err.txt)"
 
-# Any number of threads, either instruction set: the same bytes, over twelve steps of a network whose layers are wide enough for
+# Any number of threads, either instruction set: the same bytes, over six steps of a network whose layers are wide enough for
 # all kernels, with validations and checkpoints.
 train_wide() { # WORK OPTIONS...
-    train "$@" --epochs 3 --iterations 4 --set patch=24 --set spacing=6 --set features=32 --set features_max=64 --set convs=2
+    train "$@" --epochs 2 --iterations 3 --set patch=24 --set spacing=6 --set features=32 --set features_max=64 --set convs=2
 }
 tensors() { # FILE, without the header, where a checkpoint tells the length of a log with times in it
     tail -c +$((9 + $(od -An -tu8 -N8 "$1.safetensors"))) "$1.safetensors"
