@@ -51,9 +51,9 @@ const char *const phantom_presets[] = {"tiny", "demo", "liver", "real", NULL};
 /* Section 13. `real` draws: see draw_real. */
 static const struct phantom_frame frames[] = {
     [PHANTOM_TINY] = {{64, 48, 48}, {3, 3, 3}, 3, {0, -6, -6}, 0.56, {9, 30}},
-    [PHANTOM_DEMO] = {{160, 128, 64}, {2.2, 2.2, 3}, 3, {0, -10, -10}, 1, {6, 110}},
+    [PHANTOM_DEMO] = {{160, 128, 64}, {2.2, 2.2, 3}, 3, {0, -10, 0}, 1, {6, 110}},
     [PHANTOM_LIVER_BOX] = {{128, 112, 72}, {2, 2, 2.5}, 2.5, {NAN, NAN, NAN}, 1, {6, 110}},
-    [PHANTOM_REAL] = {{512, 512, 0}, {0, 0, 0}, 0, {0, -10, -10}, 0, {6, 110}},
+    [PHANTOM_REAL] = {{512, 512, 0}, {0, 0, 0}, 0, {0, -10, 0}, 0, {6, 110}},
 };
 
 static const double thicknesses[] = {1, 1.5, 2.5, 3, 5};
