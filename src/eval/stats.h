@@ -14,7 +14,8 @@ struct summary {
 };
 
 /* How `low` and `high` come about, for a reader. */
-#define INTERVAL_DEFINITION "percentile bootstrap over cases, 4000 resamples"
+#define INTERVAL_DEFINITION                                                                                  \
+    "percentile bootstrap over cases, 4000 resamples; too narrow below about ten cases"
 
 /* Sorts v[0..n) in place (undefined values last) and summarises it. The same values in any order give the
  * same bytes, the bootstrap included. */
