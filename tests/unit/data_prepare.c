@@ -78,6 +78,7 @@ static struct world world_make(void)
     struct grid pv = around(pv_dims, pv_mm, las, 0), art = around(art_dims, art_mm, ras, 5);
 
     assert_ok(plan_preset(&w.plan, w.arena, "demo"));
+    assert_ok(cfg_set(plan_table, &w.plan, w.arena, "spacing", "2.5"));
     w.plan.phases = 3;
     w.plan.classes = 3;
     w.files = (struct case_files){.name = "c", .folder = w.folder, .reference = 2};
@@ -465,6 +466,7 @@ static void the_real_patient(void **state)
         skip();
     }
     assert_ok(plan_preset(&p, a, "demo"));
+    assert_ok(cfg_set(plan_table, &p, a, "spacing", "2.5"));
     assert_ok(case_list_read(&l, data, CASES_TRAIN, &n));
     assert_ok(case_list_require(l, false, &n));
     assert_ok(case_list_plan(l, &p, a));
