@@ -29,18 +29,24 @@ int64_t phantom_tests(const struct phantom_job *job)
     return (int64_t)floor(job->params.test_share * (double)job->count + 0.5);
 }
 
+/* Path of the case's file with this end of its name; mem_free, NULL on exhaustion. */
+static char *path_of(const struct writer *w, enum phantom_folder f, const char *end)
+{
+    char name[128];
+
+    snprintf(name, sizeof name, "%s%s", w->name, end);
+    return phantom_place_path(&w->place, f, name);
+}
+
 /* Saves a RAS volume in the axes of its scan. */
 static enum err save(const struct writer *w, const struct volume *v, bool lps, enum phantom_folder f,
                      const char *end)
 {
     struct orient axes = {{0, 1, 2}, {true, true, false}};
     struct volume *stored = NULL;
-    char name[128], *path;
-    enum err err;
+    char *path = path_of(w, f, end);
+    enum err err = path ? ERR_OK : ERR_MEMORY;
 
-    snprintf(name, sizeof name, "%s%s.nii.gz", w->name, end);
-    path = phantom_place_path(&w->place, f, name);
-    err = path ? ERR_OK : ERR_MEMORY;
     if (!err && lps)
         err = volume_from_ras(&stored, v, axes);
     if (!err)
@@ -52,12 +58,9 @@ static enum err save(const struct writer *w, const struct volume *v, bool lps, e
 
 static enum err save_field(const struct writer *w, const struct motion *m, const char *end)
 {
-    char name[128], *path;
-    enum err err;
+    char *path = path_of(w, TRUTH, end);
+    enum err err = path ? motion_write_field(m, &w->c->scan[PHANTOM_PVP].grid, path) : ERR_MEMORY;
 
-    snprintf(name, sizeof name, "%s%s.nii.gz", w->name, end);
-    path = phantom_place_path(&w->place, TRUTH, name);
-    err = path ? motion_write_field(m, &w->c->scan[PHANTOM_PVP].grid, path) : ERR_MEMORY;
     mem_free(path);
     return err;
 }
@@ -69,7 +72,7 @@ static enum err save_annotation(struct writer *w, const struct phantom_phase *p)
     enum err err = phantom_case_annotate(&label, w->c, p);
 
     if (!err)
-        err = save(w, label, w->c->scan[PHANTOM_PVP].lps, w->test ? LABELS_TS : LABELS_TR, "");
+        err = save(w, label, w->c->scan[PHANTOM_PVP].lps, w->test ? LABELS_TS : LABELS_TR, ".nii.gz");
     volume_free(label);
     return err;
 }
@@ -79,20 +82,20 @@ static enum err save_phase(struct writer *w, int phase, struct phantom_phase *p)
     bool lps = w->c->scan[phase].lps;
     char end[32];
 
-    snprintf(end, sizeof end, "_%04d", phase);
+    snprintf(end, sizeof end, "_%04d.nii.gz", phase);
     TRY(save(w, p->image.hu, lps, w->test ? IMAGES_TS : IMAGES_TR, end));
     if (phase == PHANTOM_PVP)
         TRY(save_annotation(w, p));
     phantom_case_labels(w->c, p->image.label);
-    snprintf(end, sizeof end, "_labels_%04d", phase);
+    snprintf(end, sizeof end, "_labels_%04d.nii.gz", phase);
     TRY(save(w, p->image.label, lps, TRUTH, end));
     if (w->job->clean) {
-        snprintf(end, sizeof end, "_clean_%04d", phase);
+        snprintf(end, sizeof end, "_clean_%04d.nii.gz", phase);
         TRY(save(w, p->image.clean, lps, TRUTH, end));
     }
     if (phase == PHANTOM_PVP)
         return ERR_OK;
-    snprintf(end, sizeof end, "_field_%04d", phase);
+    snprintf(end, sizeof end, "_field_%04d.nii.gz", phase);
     return save_field(w, &p->motion, end);
 }
 
@@ -101,7 +104,6 @@ static enum err save_phase(struct writer *w, int phase, struct phantom_phase *p)
 static void tell(void *ctx, int64_t slices)
 {
     struct writer *w = ctx;
-
     int64_t done;
 
     atomic_fetch_add(&w->slices, (long)slices);
@@ -153,15 +155,14 @@ static enum err write_case(struct writer *w, int64_t number)
     struct phantom_id id = {w->job->seed, number};
     struct phantom_source source = {w->job->preset, &w->job->params, w->semi};
     struct phantom_frame frame;
-    char name[128], *path;
+    char *path;
     json_t *record = NULL;
     enum err err;
 
     TRY(frame_of(&frame, w, number));
     snprintf(w->name, sizeof w->name, "ph_%05lld", (long long)number);
     w->test = number - w->job->first >= w->job->count - phantom_tests(w->job);
-    snprintf(name, sizeof name, "%s.json", w->name);
-    path = phantom_place_path(&w->place, TRUTH, name);
+    path = path_of(w, TRUTH, ".json");
     if (!path)
         return ERR_MEMORY;
     if (file_exists(path)) {

@@ -1,3 +1,4 @@
+#include "check_patient.h"
 #include "test.h"
 
 #include "base/file.h"
@@ -9,7 +10,7 @@
 static const int64_t dims[3] = {24, 20, 16};
 static const double spacing[3] = {2, 2, 3};
 
-enum what { IMAGE, LABEL };
+enum what { SCAN, DRAWN };
 
 /* A ball of 100 HU (label 1, with 2 at its heart) in fat and air; `phase` changes the texture. */
 static struct volume *make(enum what what, int phase)
@@ -18,13 +19,13 @@ static struct volume *make(enum what what, int phase)
     struct volume *v = NULL;
     int64_t p = 0;
 
-    assert_ok(volume_new(&v, &g, what == LABEL ? VOXEL_U8 : VOXEL_I16));
+    assert_ok(volume_new(&v, &g, what == DRAWN ? VOXEL_U8 : VOXEL_I16));
     for (int k = 0; k < 16; k++)
         for (int j = 0; j < 20; j++)
             for (int i = 0; i < 24; i++, p++) {
                 double r = sqrt((i - 12) * (i - 12) + (j - 10) * (j - 10) + (k - 8) * (k - 8));
 
-                if (what == LABEL)
+                if (what == DRAWN)
                     ((uint8_t *)v->data)[p] = (uint8_t)(r < 3 ? 2 : r < 7 ? 1 : 0);
                 else
                     ((int16_t *)v->data)[p] = (int16_t)(r < 7   ? 100 + 10 * phase
@@ -32,19 +33,6 @@ static struct volume *make(enum what what, int phase)
                                                                 : -80 + (i * (phase + 3)) % 17);
             }
     return v;
-}
-
-static const char *save(struct volume *v, const char *folder, const char *name)
-{
-    const char *path = test_path(folder, name);
-    char parent[512];
-
-    snprintf(parent, sizeof parent, "%s", path);
-    *strrchr(parent, '/') = 0;
-    assert_ok(folder_make(parent));
-    assert_ok(nifti_save(v, NULL, path));
-    volume_free(v);
-    return path;
 }
 
 static void describe(const char *folder)
@@ -63,34 +51,18 @@ static const char *good_dataset(void)
     const char *f = test_folder();
 
     describe(f);
-    save(make(IMAGE, 1), f, "imagesTr/a_0000.nii.gz");
-    save(make(IMAGE, 2), f, "imagesTr/a_0001.nii.gz");
-    save(make(LABEL, 0), f, "labelsTr/a.nii.gz");
-    save(make(IMAGE, 3), f, "imagesTr/b_0000.nii.gz");
-    save(make(IMAGE, 4), f, "imagesTr/b_0001.nii.gz");
-    save(make(LABEL, 0), f, "labelsTr/b.nii.gz");
+    put(make(SCAN, 1), f, "imagesTr/a_0000.nii.gz");
+    put(make(SCAN, 2), f, "imagesTr/a_0001.nii.gz");
+    put(make(DRAWN, 0), f, "labelsTr/a.nii.gz");
+    put(make(SCAN, 3), f, "imagesTr/b_0000.nii.gz");
+    put(make(SCAN, 4), f, "imagesTr/b_0001.nii.gz");
+    put(make(DRAWN, 0), f, "labelsTr/b.nii.gz");
     return f;
-}
-
-static const struct finding *found(const struct check_report *r, const char *name)
-{
-    for (size_t i = 0; i < r->found.count; i++)
-        if (!strcmp(r->found.item[i].rule->name, name))
-            return &r->found.item[i];
-    return NULL;
 }
 
 static size_t errors(const struct check_report *r)
 {
     return r->found.of[FINDING_ERROR];
-}
-
-static struct check_report look(const char *path)
-{
-    struct check_report r;
-
-    assert_ok(check_path(&r, path, &(struct check_options){0}));
-    return r;
 }
 
 static void good_data_has_no_findings(void **state)
@@ -108,13 +80,13 @@ static void copies_and_gaps_are_warned_about(void **state)
 {
     const char *f = good_dataset();
     struct check_report r;
-    struct volume *v = make(IMAGE, 2);
+    struct volume *v = make(SCAN, 2);
     json_t *j;
 
     (void)state;
-    save(make(IMAGE, 2), f, "imagesTr/a_0000.nii.gz"); /* the bytes of a_0001 */
+    put(make(SCAN, 2), f, "imagesTr/a_0000.nii.gz"); /* the bytes of a_0001 */
     ((int16_t *)v->data)[5]++;
-    save(v, f, "imagesTr/b_0001.nii.gz");
+    put(v, f, "imagesTr/b_0001.nii.gz");
     assert_int_equal(remove(test_path(f, "imagesTr/b_0000.nii.gz")), 0);
     r = look(f);
     assert_true(found(&r, "phase-copy") && found(&r, "phase-alike") && found(&r, "phase-missing"));
@@ -130,15 +102,15 @@ static void copies_and_gaps_are_warned_about(void **state)
 static void implausible_values_are_warned_about(void **state)
 {
     const char *f = good_dataset();
-    struct volume *v = make(IMAGE, 2), *w = make(LABEL, 0);
+    struct volume *v = make(SCAN, 2), *w = make(DRAWN, 0);
     struct check_report r;
 
     (void)state;
     for (int i = 0; i < 24 * 20 * 16; i++)
         ((int16_t *)v->data)[i] = (int16_t)(((int16_t *)v->data)[i] + 1024);
-    save(v, f, "imagesTr/a_0001.nii.gz");
+    put(v, f, "imagesTr/a_0001.nii.gz");
     memset(w->data, 0, 24 * 20 * 16);
-    save(w, f, "labelsTr/b.nii.gz");
+    put(w, f, "labelsTr/b.nii.gz");
     r = look(f);
     assert_true(found(&r, "hu-range") && found(&r, "label-hu") && found(&r, "label-empty") && !errors(&r));
     check_free(&r);
@@ -147,21 +119,21 @@ static void implausible_values_are_warned_about(void **state)
 static void errors_decide_the_verdict(void **state)
 {
     const char *f = good_dataset(), *label = test_path(f, "labelsTr/a.nii.gz");
-    struct volume *v = make(LABEL, 0);
+    struct volume *v = make(DRAWN, 0);
     struct check_report r;
 
     (void)state;
     /* one case of two */
     v->grid.affine[0][3] += 10;
-    save(v, f, "labelsTr/a.nii.gz");
+    put(v, f, "labelsTr/a.nii.gz");
     r = look(f);
     assert_true(found(&r, "label-grid")->rule->severity == FINDING_ERROR &&
                 !strcmp(found(&r, "label-grid")->where, "a"));
     assert_true(r.bad_cases == 1 && check_verdict(&r) == ERR_CASES);
     check_free(&r);
-    v = make(LABEL, 0);
+    v = make(DRAWN, 0);
     ((uint8_t *)v->data)[0] = 9;
-    save(v, f, "labelsTr/a.nii.gz");
+    put(v, f, "labelsTr/a.nii.gz");
     r = look(f);
     assert_non_null(strstr(found(&r, "label-values")->text, "0, 1, 2, 9"));
     check_free(&r);
@@ -184,7 +156,7 @@ static void errors_decide_the_verdict(void **state)
 
 static void single_files_are_checked(void **state)
 {
-    const char *f = test_folder(), *path = save(make(IMAGE, 1), f, "x.nii.gz");
+    const char *f = test_folder(), *path = put(make(SCAN, 1), f, "x.nii.gz");
     struct check_report r = look(path);
 
     (void)state;
@@ -194,7 +166,7 @@ static void single_files_are_checked(void **state)
     r = look(path);
     assert_true(errors(&r) == 1 && check_verdict(&r) == ERR_INPUT);
     check_free(&r);
-    r = look(save(make(LABEL, 0), f, "y.nii.gz"));
+    r = look(put(make(DRAWN, 0), f, "y.nii.gz"));
     assert_int_equal(r.found.count, 0);
     check_free(&r);
 }
@@ -215,9 +187,9 @@ static void exhaustion_is_an_error(void **state)
 
     (void)state;
     describe(f);
-    save(make(IMAGE, 1), f, "imagesTr/a_0000.nii");
-    save(make(IMAGE, 2), f, "imagesTr/a_0001.nii");
-    save(make(LABEL, 0), f, "labelsTr/a.nii");
+    put(make(SCAN, 1), f, "imagesTr/a_0000.nii");
+    put(make(SCAN, 2), f, "imagesTr/a_0001.nii");
+    put(make(DRAWN, 0), f, "labelsTr/a.nii");
     assert_survives_exhaustion(check_once(f), (void)0);
 }
 

@@ -1,4 +1,5 @@
 /* Galleries of small data sets: where things end up in montage, animation and sheet, whatever the grids. */
+#include "png_decode.h"
 #include "test.h"
 #include "leak.h"
 
@@ -133,31 +134,6 @@ static const char *write_dataset(void)
 
 /* ---- pictures ---- */
 
-struct reading {
-    const struct str *png;
-    size_t at;
-};
-
-static cairo_status_t read_png(void *closure, unsigned char *to, unsigned int n)
-{
-    struct reading *r = closure;
-
-    if (n > r->png->len - r->at)
-        return CAIRO_STATUS_READ_ERROR;
-    memcpy(to, r->png->s + r->at, n);
-    r->at += n;
-    return CAIRO_STATUS_SUCCESS;
-}
-
-static cairo_surface_t *decode(const struct str *png)
-{
-    struct reading r = {png, 0};
-    cairo_surface_t *s = cairo_image_surface_create_from_png_stream(read_png, &r);
-
-    assert_int_equal(cairo_surface_status(s), CAIRO_STATUS_SUCCESS);
-    return s;
-}
-
 static const uint8_t *pixel(cairo_surface_t *s, int x, int y) /* blue, green, red */
 {
     return cairo_image_surface_get_data(s) + (ptrdiff_t)y * cairo_image_surface_get_stride(s) +
@@ -244,7 +220,7 @@ static void the_ball_is_where_the_patient_had_it(void **state)
     /* the body and its margin, not the whole field of view */
     assert_true(scene->plan.lo[0] > -63 && scene->plan.lo[0] < -50 && scene->plan.hi[0] < 63);
     assert_ok(gallery_montage(&png, scene));
-    s = decode(&png);
+    s = png_decode(&png);
     for (int k = 0; k < 3; k++)
         check_place(s, scene, k, scene->plan.lesion_level, is_white);
     for (int k = 0; k < 3; k += 2) /* the coronal plane passes beside the ball that moved */
@@ -278,7 +254,7 @@ static void a_missing_phase_says_so(void **state)
     assert_false(scene->facts.present[3]);
     assert_int_equal(scene->plan.lesion_level, -1);
     assert_ok(gallery_montage(&png, scene));
-    s = decode(&png);
+    s = png_decode(&png);
     gallery_montage_corner(scene, 3, 0, at);
     for (int y = 2; y < scene->view[0].height - 2; y++)
         for (int x = 2; x < scene->view[0].width - 2; x++) {
@@ -319,7 +295,7 @@ static void outlines_follow_their_phase(void **state)
         level = scene->plan.lesion_level;
         assert_true(scene->outlined && scene->facts.truth == truth);
         assert_ok(gallery_montage(&png, scene));
-        s = decode(&png);
+        s = png_decode(&png);
         check_place(s, scene, 2, level, is);
         gallery_montage_corner(scene, 1, level, at);
         assert_true(centre_of(s, &scene->view[level], at, is, moved) > 20);
@@ -439,7 +415,7 @@ static void the_animation_has_a_frame_a_phase(void **state)
     assert_ok(gallery_case(&p, l, 0, &look, NULL));
     assert_int_equal(frames_of(&p.motion, &seconds), 3);
     assert_true(fabs(seconds - 0.6) < 1e-9);
-    s = decode(&p.motion);
+    s = png_decode(&p.motion);
     assert_true(cairo_image_surface_get_width(s) > 3 * 250);
     cairo_surface_destroy(s);
     gallery_pictures_free(&p);

@@ -1,5 +1,6 @@
 /* Where a voxel ends up on the picture: left and right, front and back, up and down, for every storage order.
  */
+#include "png_decode.h"
 #include "test.h"
 #include "leak.h"
 
@@ -36,31 +37,6 @@ static struct volume *stored(struct volume *ras, const int axis[3], const bool f
     assert_ok(volume_from_ras(&v, ras, o));
     volume_free(ras);
     return v;
-}
-
-struct reader {
-    const char *data;
-    size_t size, at;
-};
-
-static cairo_status_t read_png(void *closure, unsigned char *data, unsigned int length)
-{
-    struct reader *r = closure;
-
-    if (length > r->size - r->at)
-        return CAIRO_STATUS_READ_ERROR;
-    memcpy(data, r->data + r->at, length);
-    r->at += length;
-    return CAIRO_STATUS_SUCCESS;
-}
-
-static cairo_surface_t *decode(const struct str *png)
-{
-    struct reader r = {png->s, png->len, 0};
-    cairo_surface_t *s = cairo_image_surface_create_from_png_stream(read_png, &r);
-
-    assert_int_equal(cairo_surface_status(s), CAIRO_STATUS_SUCCESS);
-    return s;
 }
 
 static const uint8_t *pixel(cairo_surface_t *s, int x, int y) /* blue, green, red */
@@ -174,7 +150,7 @@ static void sides_are_right_in_every_storage_order(void **state)
         assert_true(fabs(l.width[0] / l.height[0] - 2. / 3) < 0.02 &&
                     fabs(l.width[1] / l.height[1] - 0.5) < 0.02);
         assert_ok(picture_png(&p, &png));
-        s = decode(&png);
+        s = png_decode(&png);
         assert_int_equal(cairo_image_surface_get_width(s), l.total_width);
         assert_int_equal(cairo_image_surface_get_height(s), l.total_height);
         check_sides(s, &l);
@@ -204,7 +180,7 @@ static void outlines_follow_the_masks(void **state)
     (void)state;
     assert_ok(picture_plan(&l, &p));
     assert_ok(picture_png(&p, &png));
-    s = decode(&png);
+    s = png_decode(&png);
     assert_true(centre_of(s, &l, PLANE_AXIAL, turquoise, r));
     assert_true(centre_of(s, &l, PLANE_AXIAL, orange, q));
     /* shown are the indices lo..hi; index i lies (hi + 0.5 - i) / (hi - lo + 1) from the left */
@@ -243,7 +219,7 @@ static void a_phase_on_another_grid(void **state)
     p.reference = labels;
     assert_ok(picture_plan(&l, &p));
     assert_ok(picture_png(&p, &png));
-    s = decode(&png);
+    s = png_decode(&png);
     assert_true(centre_of(s, &l, PLANE_AXIAL, bright, w));
     /* its centre is 7.5 mm and 10 mm from its first voxel: index 13.75 and 13.33 of the label grid */
     assert_true(fabs(w[0] - (23.5 - 13.75) / 24) < 0.02 && fabs(w[1] - (23.5 - 40. / 3) / 24) < 0.02);
